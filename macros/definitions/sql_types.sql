@@ -1,0 +1,63 @@
+{# Small pieces of SQL that engines spell differently. #}
+
+{# Whole days from one date or timestamp to another. #}
+{% macro days_between(from_sql, to_sql) %}
+    {{- dbt.datediff("cast(" ~ from_sql ~ " as date)", "cast(" ~ to_sql ~ " as date)", "day") -}}
+{% endmacro %}
+
+
+{# A date some days later. #}
+{% macro days_after(date_sql, days) %}
+    {{- "cast(" ~ dbt.dateadd("day", days, date_sql) ~ " as date)" -}}
+{% endmacro %}
+
+
+{# 0 for Monday to 6 for Sunday. #}
+{% macro weekday_number(date_sql) %}
+    {{- return(adapter.dispatch("weekday_number", "coterie")(date_sql)) -}}
+{% endmacro %}
+
+
+{% macro default__weekday_number(date_sql) %}
+    {{- "(extract(isodow from " ~ date_sql ~ ") - 1)" -}}
+{% endmacro %}
+
+
+{% macro spark__weekday_number(date_sql) %}
+    {{- "weekday(" ~ date_sql ~ ")" -}}
+{% endmacro %}
+
+
+{# A number from 0 to 999999 that depends on the key alone: the place of a customer in any sample. #}
+{% macro sample_position(key_sql) %}
+    {{- return(adapter.dispatch("sample_position", "coterie")(key_sql)) -}}
+{% endmacro %}
+
+
+{% macro default__sample_position(key_sql) %}
+    {{- "(cast('0x' || substr(md5(" ~ key_sql ~ "), 1, 12) as bigint) % 1000000)" -}}
+{% endmacro %}
+
+
+{% macro spark__sample_position(key_sql) %}
+    {{- "(cast(conv(substr(md5(" ~ key_sql ~ "), 1, 12), 16, 10) as bigint) % 1000000)" -}}
+{% endmacro %}
+
+
+{# A wall-clock timestamp in the shop's time zone. #}
+{% macro to_wall_time(column_sql, has_zone) %}
+    {{- return(adapter.dispatch("to_wall_time", "coterie")(column_sql, has_zone)) -}}
+{% endmacro %}
+
+
+{% macro default__to_wall_time(column_sql, has_zone) %}
+    {% set zone = coterie.quoted(var("coterie__timezone")) %}
+    {% set source_zone = coterie.quoted(var("coterie__source_timezone")) %}
+    {%- if has_zone -%}
+        {{- "(" ~ column_sql ~ " at time zone " ~ zone ~ ")" -}}
+    {%- elif zone == source_zone -%}
+        {{- "cast(" ~ column_sql ~ " as timestamp)" -}}
+    {%- else -%}
+        {{- "((cast(" ~ column_sql ~ " as timestamp) at time zone " ~ source_zone ~ ") at time zone " ~ zone ~ ")" -}}
+    {%- endif -%}
+{% endmacro %}

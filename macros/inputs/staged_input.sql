@@ -1,0 +1,142 @@
+{#
+    How a staging model reads its input: a dictionary with `relation`, what to select from, and one
+    SQL expression per column, renamed and typed. Structure is refused here, when the model
+    compiles: by then a mapped relation exists. An absent optional input is empty and typed.
+#}
+{% macro staged_input(input) %}
+    {% set relation_var = "coterie__" ~ input ~ "_relation" %}
+    {% set columns_var = "coterie__" ~ input ~ "_columns" %}
+    {% set given_columns = var(columns_var) or {} %}
+    {% set relation = var(relation_var) %}
+    {% if not relation and coterie.is_own_project() %}
+        {% set relation = ref("coterie", "coterie__demo_" ~ input) %}
+    {% endif %}
+    {% set specs = coterie.input_columns(input) %}
+    {% set staged = {"relation": relation or "(select 1 as no_column where false)"} %}
+    {% set found = {} %}
+    {% set state = namespace(is_described=false) %}
+
+    {% if not relation and input == "orders" and execute and flags.WHICH not in ["compile", "docs", "generate", "list", "parse"] %}
+        {{ exceptions.raise_compiler_error(coterie.unmapped_orders_message()) }}
+    {% endif %}
+    {% for name in given_columns if name not in specs %}
+        {{ exceptions.raise_compiler_error(
+            "The var " ~ columns_var ~ " maps the unknown column '" ~ name ~ "'. The input " ~ input
+            ~ " takes: " ~ (specs | list | join(", ")) ~ "."
+        ) }}
+    {% endfor %}
+
+    {% if relation and execute and coterie.input_exists(input, relation) %}
+        {% set state.is_described = true %}
+        {% for column in adapter.get_column_schema_from_query("select * from " ~ relation ~ " limit 0") %}
+            {% do found.update({column.name: column.dtype | upper}) %}
+        {% endfor %}
+    {% endif %}
+
+    {% for name, spec in specs.items() %}
+        {% set kind = spec | replace("!", "") %}
+        {% set their_name = given_columns.get(name, name) %}
+        {% set matches = found | select("equalto", their_name) | list
+            or found | map("lower") | select("equalto", their_name | string | lower) | list %}
+        {% if not relation or (state.is_described and not matches) %}
+            {% if relation and (spec.endswith("!") or given_columns.get(name)) %}
+                {{ exceptions.raise_compiler_error(coterie.missing_column_message(
+                    input, relation, name, their_name, columns_var, found
+                )) }}
+            {% endif %}
+            {% do staged.update({name: "cast(null as " ~ coterie.staged_type(kind) ~ ")"}) %}
+        {% elif not state.is_described and not spec.endswith("!") and not given_columns.get(name) %}
+            {% do staged.update({name: "cast(null as " ~ coterie.staged_type(kind) ~ ")"}) %}
+        {% else %}
+            {% set source_type = "" %}
+            {% for found_name, found_type in found.items() if found_name | lower == their_name | string | lower %}
+                {% set source_type = found_type %}
+                {% if not coterie.is_type_accepted(kind, found_type) %}
+                    {{ exceptions.raise_compiler_error(coterie.wrong_type_message(
+                        input, relation, name, found_name, found_type, kind, columns_var
+                    )) }}
+                {% endif %}
+                {% do staged.update({name: coterie.typed_column(adapter.quote(found_name | replace('"', '""')), kind, found_type)}) %}
+            {% endfor %}
+            {% if name not in staged %}
+                {% do staged.update({name: coterie.typed_column(adapter.quote(their_name | string | replace('"', '""')), kind, "")}) %}
+            {% endif %}
+        {% endif %}
+    {% endfor %}
+    {{ return(staged) }}
+{% endmacro %}
+
+
+{#
+    Whether the mapped relation can be read now. A compile on a fresh database comes before the
+    host's models exist; a build does not, so there a missing relation is an error.
+#}
+{% macro input_exists(input, relation) %}
+    {% for unique_id in model.depends_on.nodes %}
+        {% set node = graph.sources.get(unique_id) or graph.nodes.get(unique_id) %}
+        {% if node and node.config.get("materialized") != "ephemeral" %}
+            {% set deferred = node.get("defer_relation") if flags.DEFER else none %}
+            {% set found = adapter.get_relation(
+                database=node.database, schema=node.schema, identifier=node.get("identifier") or node.get("alias")
+            ) %}
+            {% if not found and deferred %}
+                {% set found = adapter.get_relation(
+                    database=deferred.database, schema=deferred.schema, identifier=deferred.alias
+                ) %}
+            {% endif %}
+            {% set is_external = node.resource_type == "source"
+                and (node.source_meta.get("external_location") or node.meta.get("external_location")
+                     or node.config.get("meta", {}).get("external_location")) %}
+            {% if not found and not is_external %}
+                {% if flags.WHICH in ["build", "run", "test", "retry"] %}
+                    {{ exceptions.raise_compiler_error(
+                        "The relation " ~ relation ~ " that the var coterie__" ~ input
+                        ~ "_relation names does not exist. Build or load it first, or correct the var."
+                    ) }}
+                {% endif %}
+                {{ return(false) }}
+            {% endif %}
+        {% endif %}
+    {% endfor %}
+    {{ return(true) }}
+{% endmacro %}
+
+
+{% macro staged_type(kind) %}
+    {{ return({
+        "id": "string", "text": "string", "amount": "double", "timestamp": "timestamp", "date": "date",
+        "boolean": "boolean"
+    }[kind]) }}
+{% endmacro %}
+
+
+{% macro typed_column(column_sql, kind, source_type) %}
+    {% if kind == "timestamp" and source_type != "DATE" %}
+        {{ return(coterie.to_wall_time(column_sql, "WITH TIME ZONE" in source_type or source_type == "TIMESTAMPTZ")) }}
+    {% endif %}
+    {{ return("cast(" ~ column_sql ~ " as " ~ coterie.staged_type(kind) ~ ")") }}
+{% endmacro %}
+
+
+{% macro is_type_accepted(kind, source_type) %}
+    {% set type = source_type.split("(")[0] | trim %}
+    {% set is_nested = "[" in source_type or type in ["STRUCT", "MAP", "UNION", "LIST", "ARRAY", "BLOB", "BINARY"] %}
+    {% set integers = [
+        "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "LONG", "SHORT", "BYTE", "HUGEINT", "UTINYINT",
+        "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "INT64", "INT32", "BIGNUM"
+    ] %}
+    {% set numbers = integers + ["DECIMAL", "NUMERIC", "DOUBLE", "FLOAT", "REAL"] %}
+    {% set is_time = type.startswith("TIMESTAMP") or type == "DATE" or type == "DATETIME" %}
+    {% if is_nested %}
+        {{ return(false) }}
+    {% elif kind == "id" %}
+        {{ return(type not in ["DOUBLE", "FLOAT", "REAL", "BOOLEAN", "TIME"] and not is_time) }}
+    {% elif kind == "amount" %}
+        {{ return(type in numbers) }}
+    {% elif kind in ["timestamp", "date"] %}
+        {{ return(is_time) }}
+    {% elif kind == "boolean" %}
+        {{ return(type == "BOOLEAN" or type in integers) }}
+    {% endif %}
+    {{ return(true) }}
+{% endmacro %}

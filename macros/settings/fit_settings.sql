@@ -1,0 +1,30 @@
+{#
+    What a fitted version depends on, as one JSON text with sorted keys: the settings of its topic and every
+    var that changes what a feature means. A version fitted under other settings is never used.
+    `code_version` is raised by hand when the learning code changes its results.
+#}
+{% macro fit_settings(topic) %}
+    {% set definitions = {
+        "timezone": var("coterie__timezone"),
+        "source_timezone": var("coterie__source_timezone"),
+        "invalid_order_statuses": var("coterie__invalid_order_statuses") | sort,
+        "event_types": coterie.event_types()
+    } %}
+    {% set chosen = {} %}
+    {% do chosen.update(coterie.settings("segmentation" if topic == "segmentation" else "propensity")) %}
+    {% if topic == "feature_bins" %}
+        {% set chosen = {"features": chosen.features, "n_bins": chosen.n_bins} %}
+    {% elif topic == "propensity" %}
+        {% set gates = coterie.settings("gates") %}
+        {% do chosen.update({
+            "horizons": coterie.prediction_horizons(),
+            "min_positive_count": gates.min_training_positive_count,
+            "min_negative_count": gates.min_training_negative_count,
+            "max_test_origins": gates.max_test_origin_count,
+            "training_row_limit": var("coterie__training_row_limit") | int,
+            "rfm_lookback_days": coterie.rfm_lookback_days()
+        }) %}
+    {% endif %}
+    {% do chosen.update({"code_version": "1", "definitions": definitions}) %}
+    {{ return(tojson(chosen, sort_keys=true)) }}
+{% endmacro %}

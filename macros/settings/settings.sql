@@ -1,0 +1,64 @@
+{#
+    The settings of a topic as one dictionary: the defaults below with the topic's map var merged
+    over them. An unknown key is refused, so that a misspelt threshold cannot be ignored in silence.
+#}
+{% macro settings(topic) %}
+    {% set defaults = {
+        "segmentation": {
+            "segmentation_name": "default",
+            "features": ["days_since_last_order", "order_count_365d", "net_amount_365d"],
+            "n_clusters": "auto",
+            "min_clusters": 4,
+            "max_clusters": 6,
+            "scaling": "robust",
+            "clip": 3.0,
+            "min_customer_count": 50,
+            "sample_customer_limit": 20000
+        },
+        "propensity": {
+            "features": coterie.default_propensity_features(),
+            "n_bins": 32,
+            "learning_rate": 0.05,
+            "max_iter_candidates": [80, 150, 300],
+            "max_leaf_nodes": 3,
+            "min_samples_leaf": 40,
+            "l2_regularization": 1.0
+        },
+        "gates": {
+            "min_training_positive_count": 200,
+            "min_training_negative_count": 200,
+            "min_test_positive_count": 50,
+            "min_test_negative_count": 50,
+            "min_test_origin_count": 2,
+            "max_test_origin_count": 4,
+            "min_history_horizons": 3,
+            "min_history_days_to_publish": 365,
+            "max_excess_calibration_error": 0.05,
+            "min_predicted_over_observed": 0.8,
+            "max_predicted_over_observed": 1.25,
+            "stale_after_refit_intervals": 2
+        }
+    } %}
+    {{ return(coterie.merged_map("coterie__" ~ topic, defaults[topic])) }}
+{% endmacro %}
+
+
+{% macro merged_map(var_name, defaults) %}
+    {% set given = var(var_name, {}) or {} %}
+    {% if given is not mapping %}
+        {{ exceptions.raise_compiler_error(
+            "The var " ~ var_name ~ " must be a map such as {" ~ (defaults | list | first)
+            ~ ": ...}, but it is: " ~ given
+        ) }}
+    {% endif %}
+    {% for key in given if key not in defaults %}
+        {{ exceptions.raise_compiler_error(
+            "The var " ~ var_name ~ " has the unknown key '" ~ key ~ "'. It takes: "
+            ~ (defaults | sort | join(", ")) ~ "."
+        ) }}
+    {% endfor %}
+    {% set merged = {} %}
+    {% do merged.update(defaults) %}
+    {% do merged.update(given) %}
+    {{ return(merged) }}
+{% endmacro %}

@@ -1,0 +1,69 @@
+{# Scalar vars with their checks: each macro returns a value that is safe to write into SQL. #}
+
+{% macro rfm_lookback_days() %}
+    {{ return(coterie.positive_integer_var("coterie__rfm_lookback_days")) }}
+{% endmacro %}
+
+
+{% macro refit_interval_days() %}
+    {{ return(coterie.positive_integer_var("coterie__refit_interval_days")) }}
+{% endmacro %}
+
+
+{% macro training_row_limit() %}
+    {{ return(coterie.positive_integer_var("coterie__training_row_limit")) }}
+{% endmacro %}
+
+
+{% macro positive_integer_var(name) %}
+    {% set value = var(name) | int(-1) %}
+    {% if value < 1 %}
+        {{ exceptions.raise_compiler_error(
+            "The var " ~ name ~ " must be a whole number above 0, but it is '" ~ var(name) ~ "'."
+        ) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
+
+{# The day to look from, as an ISO text; none where the data decides. #}
+{% macro given_as_of_date() %}
+    {% set given = (var("coterie__as_of_date") or "") | string | trim %}
+    {% if not given %}
+        {{ return(none) }}
+    {% endif %}
+    {% if not modules.re.match("^\\d{4}-\\d{2}-\\d{2}$", given) %}
+        {{ exceptions.raise_compiler_error(
+            "The var coterie__as_of_date must be an ISO date such as 2025-10-01, but it is '"
+            ~ given ~ "'. Leave it empty to use the day after the newest valid order."
+        ) }}
+    {% endif %}
+    {{ return(given) }}
+{% endmacro %}
+
+
+{# A user's text as an SQL literal. #}
+{% macro quoted(text) %}
+    {{ return("'" ~ (text | string | replace("'", "''")) ~ "'") }}
+{% endmacro %}
+
+
+{# A user's list as an SQL list of lower-case text literals for `in (...)`. #}
+{% macro quoted_list(texts) %}
+    {% set literals = [] %}
+    {% for text in texts %}
+        {% do literals.append(coterie.quoted(text | string | lower)) %}
+    {% endfor %}
+    {{ return("(" ~ (literals or ["''"]) | join(", ") ~ ")") }}
+{% endmacro %}
+
+
+{% macro is_topic_enabled(topic) %}
+    {{ return(var("coterie__" ~ topic ~ "_enabled") | as_bool) }}
+{% endmacro %}
+
+
+{# True in this project itself, false where it is installed as a package. #}
+{% macro is_own_project() %}
+    {{ return(project_name == "coterie" and target.profile_name == "coterie") }}
+{% endmacro %}

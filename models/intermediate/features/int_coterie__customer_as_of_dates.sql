@@ -1,0 +1,69 @@
+with
+
+customers as (
+
+    select
+        customer_id,
+        first_seen_at,
+        signed_up_at,
+        sample_position
+
+    from {{ ref('int_coterie__customers') }}
+
+),
+
+as_of_dates as (
+
+    select * from {{ ref('int_coterie__as_of_dates') }}
+
+),
+
+origin_rows as (
+
+    select count(*) as row_count
+
+    from as_of_dates
+
+    inner join customers
+        on customers.first_seen_at < as_of_dates.as_of_date
+
+    where not as_of_dates.is_scoring_date
+
+),
+
+sample as (
+
+    -- Learners read a bounded sample of customers, so their cost does not grow with the shop.
+    select 1000000.0 * {{ coterie.training_row_limit() }} / greatest(row_count, 1) as position_limit
+
+    from origin_rows
+
+),
+
+customer_as_of_dates as (
+
+    select
+        as_of_dates.as_of_date,
+        customers.customer_id,
+        as_of_dates.is_scoring_date,
+        as_of_dates.data_through,
+        customers.signed_up_at
+
+    from as_of_dates
+
+    cross join sample
+
+    inner join customers
+        on
+            (
+                customers.first_seen_at < as_of_dates.as_of_date
+                or (customers.first_seen_at is null and as_of_dates.is_scoring_date)
+            )
+            and (
+                as_of_dates.is_scoring_date
+                or customers.sample_position < sample.position_limit
+            )
+
+)
+
+select * from customer_as_of_dates

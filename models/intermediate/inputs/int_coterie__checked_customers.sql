@@ -1,0 +1,46 @@
+with
+
+customers as (
+
+    select * from {{ ref('stg_coterie__customers') }}
+
+),
+
+ruled as (
+
+    select
+        *,
+        case
+            when customer_id is null then 'missing_customer_id'
+        end as broken_rule
+
+    from customers
+
+),
+
+numbered as (
+
+    -- Broken rows are numbered apart: they must not hide a good row of the same key.
+    select
+        *,
+        row_number() over (
+            partition by customer_id, valid_from, broken_rule
+            order by {{ coterie.newest_first('customers') }}
+        ) as row_number_of_key
+
+    from ruled
+
+),
+
+checked as (
+
+    select
+        *,
+        coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
+            as rejection_rule
+
+    from numbered
+
+)
+
+select * from checked

@@ -1,0 +1,102 @@
+{% set is_date_given = coterie.given_as_of_date() is not none %}
+
+with
+
+orders as (
+
+    select * from {{ ref('stg_coterie__orders') }}
+
+),
+
+ruled as (
+
+    select
+        *,
+        case
+            when order_id is null then 'missing_order_id'
+            when ordered_at is null then 'missing_ordered_at'
+            when {{ coterie.is_impossible_time('ordered_at') }} then 'impossible_ordered_at'
+            when order_amount is null then 'missing_order_amount'
+            when not abs(order_amount) < 1e15 then 'invalid_order_amount'
+        end as broken_rule
+
+    from orders
+
+),
+
+numbered as (
+
+    -- Broken rows are numbered apart: they must not hide a good row of the same key.
+    select
+        *,
+        row_number() over (
+            partition by order_id, broken_rule
+            order by {{ coterie.newest_first('orders', 'ordered_at') }}
+        ) as row_number_of_key
+
+    from ruled
+
+),
+
+order_days as (
+
+    select
+        cast(ordered_at as date) as ordered_on,
+        count(*) as order_count
+
+    from numbered
+
+    where
+        broken_rule is null
+        and row_number_of_key = 1
+
+    group by cast(ordered_at as date)
+
+),
+
+day_gaps as (
+
+    select
+        ordered_on,
+        lag(ordered_on) over (order by ordered_on) as previous_ordered_on,
+        sum(order_count) over (
+            order by ordered_on desc
+            rows between unbounded preceding and current row
+        ) as remaining_order_count,
+        sum(order_count) over () as all_order_count
+
+    from order_days
+
+),
+
+future as (
+
+    -- A few days far behind all others are typing errors; without this they would set the date.
+    select min(ordered_on) as starts_on
+
+    from day_gaps
+
+    where
+        {{ coterie.days_between('previous_ordered_on', 'ordered_on') }} > 30
+        and remaining_order_count < 0.001 * all_order_count
+        and {{ 'false' if is_date_given else 'true' }}
+
+),
+
+checked as (
+
+    select
+        numbered.*,
+        case
+            when numbered.broken_rule is not null then numbered.broken_rule
+            when numbered.row_number_of_key > 1 then 'duplicate'
+            when cast(numbered.ordered_at as date) >= future.starts_on then 'future_dated'
+        end as rejection_rule
+
+    from numbered
+
+    cross join future
+
+)
+
+select * from checked

@@ -1,0 +1,89 @@
+with
+
+rejected as (
+
+    select
+        'orders' as input_name,
+        order_id as record_id,
+        rejection_rule as rule,
+        ordered_at as occurred_at
+
+    from {{ ref('int_coterie__checked_orders') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'customers' as input_name,
+        customer_id as record_id,
+        rejection_rule as rule,
+        signed_up_at as occurred_at
+
+    from {{ ref('int_coterie__checked_customers') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'order_lines' as input_name,
+        order_id as record_id,
+        rejection_rule as rule,
+        cast(null as timestamp) as occurred_at
+
+    from {{ ref('int_coterie__checked_order_lines') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'products' as input_name,
+        product_id as record_id,
+        rejection_rule as rule,
+        launched_at as occurred_at
+
+    from {{ ref('int_coterie__checked_products') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'events' as input_name,
+        event_id as record_id,
+        rejection_rule as rule,
+        occurred_at as occurred_at
+
+    from {{ ref('int_coterie__checked_events') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'identities' as input_name,
+        anonymous_id as record_id,
+        rejection_rule as rule,
+        linked_at as occurred_at
+
+    from {{ ref('int_coterie__checked_identities') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'messages' as input_name,
+        message_id as record_id,
+        rejection_rule as rule,
+        sent_at as occurred_at
+
+    from {{ ref('int_coterie__checked_messages') }}
+
+    where rejection_rule is not null
+
+)
+
+select * from rejected

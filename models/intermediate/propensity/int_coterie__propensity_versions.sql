@@ -1,0 +1,114 @@
+with
+
+as_of as (
+
+    select * from {{ ref('int_coterie__as_of') }}
+
+),
+
+weights as (
+
+    select distinct
+        model_name,
+        model_version,
+        fitted_as_of,
+        data_through,
+        horizon_days,
+        settings,
+        settings_hash,
+        training_fingerprint,
+        training_row_count,
+        positive_count,
+        origin_count,
+        first_origin,
+        last_origin,
+        max_iter,
+        calibration,
+        bin_set_id
+
+    from {{ ref('int_coterie__propensity_weights') }}
+
+),
+
+gate_results as (
+
+    select * from {{ ref('int_coterie__gate_results') }}
+
+),
+
+usable as (
+
+    -- As of an older date only what had been fitted by then exists.
+    select
+        weights.*,
+        gate_results.gate_status as gate_status_when_fitted,
+        gate_results.gate_reason as gate_reason_when_fitted,
+        weights.settings_hash = {{ coterie.current_settings_hash('propensity') }}
+            as has_current_settings,
+        {{ coterie.days_between('weights.fitted_as_of', 'as_of.as_of_date') }} as age_days
+
+    from weights
+
+    cross join as_of
+
+    left join gate_results
+        on
+            weights.model_name = gate_results.model_name
+            and weights.model_version = gate_results.model_version
+
+    where weights.fitted_as_of <= as_of.as_of_date
+
+),
+
+judged as (
+
+    select
+        *,
+        case
+            when age_days > {{ coterie.stale_after_days() }} then 'stale'
+            else gate_status_when_fitted
+        end as gate_status,
+        case
+            when age_days > {{ coterie.stale_after_days() }}
+                then
+                    'Fitted ' || cast(age_days as string) || ' days before the date; versions are '
+                    || 'trusted for {{ coterie.stale_after_days() }} days. Build with fits again.'
+            else gate_reason_when_fitted
+        end as gate_reason
+
+    from usable
+
+),
+
+numbered as (
+
+    select
+        *,
+        has_current_settings and gate_status in ('published', 'provisional') as is_presentable,
+        row_number() over (
+            partition by model_name, has_current_settings
+            order by fitted_as_of desc, model_version
+        ) as number_from_newest,
+        row_number() over (
+            partition by
+                model_name,
+                has_current_settings and gate_status in ('published', 'provisional')
+            order by fitted_as_of desc, model_version
+        ) as number_from_newest_presentable
+
+    from judged
+
+),
+
+propensity_versions as (
+
+    select
+        *,
+        has_current_settings and number_from_newest = 1 as is_newest,
+        is_presentable and number_from_newest_presentable = 1 as is_champion
+
+    from numbered
+
+)
+
+select * from propensity_versions

@@ -1,0 +1,377 @@
+{% set test = 'model_name, model_version, origin, scorer_name' %}
+
+with
+
+backtest_rows as (
+
+    select * from {{ ref('int_coterie__backtest_rows') }}
+
+),
+
+backtest_ranks as (
+
+    select * from {{ ref('int_coterie__backtest_ranks') }}
+
+),
+
+totals as (
+
+    select
+        {{ test }},
+        count(*) as row_count,
+        sum(outcome) as positive_count,
+        avg(cast(outcome as double)) as observed_rate,
+        sum(probability) as predicted_count,
+        avg(squared_error) as brier_score
+
+    from backtest_rows
+
+    group by {{ test }}
+
+),
+
+losses as (
+
+    select
+        {{ test }},
+        customer_id,
+        'log_loss' as metric_name,
+        log_loss as value
+
+    from backtest_rows
+
+    union all
+
+    select
+        {{ test }},
+        customer_id,
+        'brier_score' as metric_name,
+        squared_error as value
+
+    from backtest_rows
+
+    union all
+
+    -- The same customers at the same origins, as the model and as a baseline score them.
+    select
+        model_rows.model_name,
+        model_rows.model_version,
+        model_rows.origin,
+        model_rows.scorer_name,
+        model_rows.customer_id,
+        'log_loss_gain_over_' || baseline_rows.scorer_name as metric_name,
+        baseline_rows.log_loss - model_rows.log_loss as value
+
+    from {{ ref('int_coterie__backtest_rows') }} as model_rows
+
+    inner join {{ ref('int_coterie__backtest_rows') }} as baseline_rows
+        on
+            model_rows.model_name = baseline_rows.model_name
+            and model_rows.model_version = baseline_rows.model_version
+            and model_rows.origin = baseline_rows.origin
+            and model_rows.tested_on = baseline_rows.tested_on
+            and model_rows.customer_id = baseline_rows.customer_id
+
+    where
+        model_rows.scorer_name = 'model'
+        and baseline_rows.scorer_name != 'model'
+
+),
+
+customer_losses as (
+
+    select
+        {{ test }},
+        metric_name,
+        customer_id,
+        sum(value) as total_value,
+        count(*) as row_count
+
+    from losses
+
+    group by {{ test }}, metric_name, customer_id
+
+),
+
+mean_losses as (
+
+    select
+        {{ test }},
+        metric_name,
+        total_value,
+        row_count,
+        sum(total_value) over (partition by {{ test }}, metric_name)
+        / sum(row_count) over (partition by {{ test }}, metric_name) as mean_value
+
+    from customer_losses
+
+),
+
+mean_metrics as (
+
+    -- Rows of one customer are no independent evidence: the interval is clustered by customer.
+    select
+        {{ test }},
+        metric_name,
+        max(mean_value) as metric_value,
+        sqrt(
+            sum(power(total_value - row_count * mean_value, 2))
+            * count(*) / nullif(count(*) - 1, 0)
+        ) / sum(row_count) as standard_error
+
+    from mean_losses
+
+    group by {{ test }}, metric_name
+
+),
+
+customer_residuals as (
+
+    select
+        backtest_rows.model_name,
+        backtest_rows.model_version,
+        backtest_rows.origin,
+        backtest_rows.scorer_name,
+        backtest_rows.customer_id,
+        max(totals.predicted_count / nullif(totals.positive_count, 0)) as ratio,
+        max(totals.positive_count) as positive_count,
+        sum(
+            backtest_rows.probability
+            - backtest_rows.outcome * totals.predicted_count / nullif(totals.positive_count, 0)
+        ) as residual
+
+    from backtest_rows
+
+    inner join totals
+        on
+            backtest_rows.model_name = totals.model_name
+            and backtest_rows.model_version = totals.model_version
+            and backtest_rows.origin = totals.origin
+            and backtest_rows.scorer_name = totals.scorer_name
+
+    group by
+        backtest_rows.model_name,
+        backtest_rows.model_version,
+        backtest_rows.origin,
+        backtest_rows.scorer_name,
+        backtest_rows.customer_id
+
+),
+
+ratio_metrics as (
+
+    -- The delta method for a ratio of two sums over the same customers.
+    select
+        {{ test }},
+        'predicted_over_observed' as metric_name,
+        max(ratio) as metric_value,
+        sqrt(sum(residual * residual) * count(*) / nullif(count(*) - 1, 0))
+        / nullif(max(positive_count), 0) as standard_error
+
+    from customer_residuals
+
+    group by {{ test }}
+
+),
+
+auc_parts as (
+
+    select
+        {{ test }},
+        avg(case when outcome = 1 then placement end) as roc_auc,
+        var_samp(case when outcome = 1 then placement end) as positive_variance,
+        var_samp(case when outcome = 0 then placement end) as negative_variance,
+        max(positive_count) as positive_count,
+        max(row_count - positive_count) as negative_count,
+        avg(case when outcome = 1 then precision_from_top end) as average_precision,
+        avg(
+            case when high_rank <= ceil(row_count / 10.0) then cast(outcome as double) end
+        ) / nullif(avg(cast(outcome as double)), 0) as top_decile_lift
+
+    from backtest_ranks
+
+    group by {{ test }}
+
+),
+
+calibration_bins as (
+
+    select
+        {{ test }},
+        calibration_bin,
+        abs(sum(probability) - sum(outcome)) as error_count,
+        -- Mean absolute deviation of a count whose probabilities are right (normal approximation).
+        sqrt(2.0 / pi() * sum(probability * (1 - probability))) as chance_error_count,
+        max(row_count) as row_count
+
+    from backtest_ranks
+
+    group by {{ test }}, calibration_bin
+
+),
+
+calibration_errors as (
+
+    select
+        {{ test }},
+        sum(error_count) / max(row_count) as calibration_error,
+        sum(error_count - chance_error_count) / max(row_count) as excess_calibration_error
+
+    from calibration_bins
+
+    group by {{ test }}
+
+),
+
+measured as (
+
+    select
+        {{ test }},
+        metric_name,
+        metric_value,
+        standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from mean_metrics
+
+    union all
+
+    select
+        {{ test }},
+        metric_name,
+        metric_value,
+        standard_error,
+        0 as lowest_value,
+        cast(null as double) as highest_value
+
+    from ratio_metrics
+
+    union all
+
+    -- DeLong, DeLong & Clarke-Pearson (1988).
+    select
+        {{ test }},
+        'roc_auc' as metric_name,
+        roc_auc as metric_value,
+        sqrt(positive_variance / positive_count + negative_variance / negative_count)
+            as standard_error,
+        0 as lowest_value,
+        1 as highest_value
+
+    from auc_parts
+
+    union all
+
+    select
+        {{ test }},
+        'average_precision' as metric_name,
+        average_precision as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from auc_parts
+
+    union all
+
+    select
+        {{ test }},
+        'top_decile_lift' as metric_name,
+        top_decile_lift as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from auc_parts
+
+    union all
+
+    select
+        {{ test }},
+        'calibration_error' as metric_name,
+        calibration_error as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from calibration_errors
+
+    union all
+
+    select
+        {{ test }},
+        'excess_calibration_error' as metric_name,
+        excess_calibration_error as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from calibration_errors
+
+    union all
+
+    select
+        {{ test }},
+        'row_count' as metric_name,
+        row_count as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from totals
+
+    union all
+
+    select
+        {{ test }},
+        'positive_count' as metric_name,
+        positive_count as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from totals
+
+    union all
+
+    select
+        {{ test }},
+        'observed_rate' as metric_name,
+        observed_rate as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from totals
+
+    union all
+
+    select
+        {{ test }},
+        'brier_skill' as metric_name,
+        1 - brier_score / nullif(observed_rate * (1 - observed_rate), 0) as metric_value,
+        cast(null as double) as standard_error,
+        cast(null as double) as lowest_value,
+        cast(null as double) as highest_value
+
+    from totals
+
+),
+
+backtest_metrics as (
+
+    select
+        {{ test }},
+        'all' as group_name,
+        'all' as group_value,
+        metric_name,
+        cast(metric_value as double) as metric_value,
+        greatest(metric_value - 1.959964 * standard_error, lowest_value) as interval_lower,
+        least(metric_value + 1.959964 * standard_error, highest_value) as interval_upper
+
+    from measured
+
+)
+
+select * from backtest_metrics

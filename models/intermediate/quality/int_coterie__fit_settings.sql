@@ -1,0 +1,19 @@
+with
+
+fit_settings as (
+
+    {% for topic in ['feature_bins', 'propensity', 'segmentation'] %}
+    {% set settings = coterie.fit_settings(topic) %}
+    {{ 'union all' if not loop.first }}
+    select
+        '{{ topic }}' as topic,
+        cast({{ coterie.quoted(settings) }} as string) as settings,
+        '{{ local_md5(settings) }}' as settings_hash,
+        '{{ coterie.package_version() }}' as package_version,
+        cast({{ coterie.refit_interval_days() }} as bigint) as refit_interval_days,
+        cast({{ 'true' if flags.EMPTY else 'false' }} as boolean) as is_empty
+    {% endfor %}
+
+)
+
+select * from fit_settings

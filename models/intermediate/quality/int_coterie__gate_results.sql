@@ -1,0 +1,192 @@
+{% set gates = coterie.settings('gates') %}
+
+with
+
+versions as (
+
+    select distinct
+        model_name,
+        model_version,
+        fitted_as_of,
+        horizon_days,
+        training_row_count,
+        positive_count
+
+    from {{ ref('int_coterie__propensity_weights') }}
+
+    {% if is_incremental() %}
+    where model_version not in (select judged.model_version from {{ this }} as judged)
+    {% endif %}
+
+),
+
+metrics as (
+
+    select
+        model_name,
+        model_version,
+        max(case when metric_name = 'row_count' then metric_value end) as test_row_count,
+        max(case when metric_name = 'positive_count' then metric_value end)
+            as test_positive_count,
+        max(case when metric_name = 'excess_calibration_error' then metric_value end)
+            as excess_calibration_error,
+        max(case when metric_name = 'predicted_over_observed' then interval_lower end)
+            as predicted_over_observed_lower,
+        max(case when metric_name = 'predicted_over_observed' then interval_upper end)
+            as predicted_over_observed_upper,
+        max(case when metric_name = 'predicted_over_observed' then metric_value end)
+            as predicted_over_observed,
+        min(
+            case
+                when metric_name in ('log_loss_gain_over_base_rate', 'log_loss_gain_over_rfm_cell')
+                    then interval_lower
+            end
+        ) as least_gain_lower
+
+    from {{ ref('int_coterie__backtest_metrics') }}
+
+    where
+        origin = 'pooled'
+        and scorer_name = 'model'
+        and group_name = 'all'
+
+    group by model_name, model_version
+
+),
+
+origins as (
+
+    select
+        model_name,
+        model_version,
+        count(distinct origin) as test_origin_count,
+        min(origin) as first_test_origin
+
+    from {{ ref('int_coterie__propensity_backtests') }}
+
+    group by model_name, model_version
+
+),
+
+as_of as (
+
+    select * from {{ ref('int_coterie__as_of') }}
+
+),
+
+evidence as (
+
+    select
+        versions.model_name,
+        versions.model_version,
+        versions.fitted_as_of,
+        versions.horizon_days,
+        versions.positive_count as training_positive_count,
+        versions.training_row_count - versions.positive_count as training_negative_count,
+        coalesce(origins.test_origin_count, 0) as test_origin_count,
+        origins.first_test_origin,
+        {{ coterie.days_between('as_of.first_ordered_on', 'origins.first_test_origin') }}
+            as history_days,
+        coalesce(metrics.test_positive_count, 0) as test_positive_count,
+        coalesce(metrics.test_row_count - metrics.test_positive_count, 0) as test_negative_count,
+        metrics.least_gain_lower,
+        metrics.excess_calibration_error,
+        metrics.predicted_over_observed,
+        metrics.predicted_over_observed_lower,
+        metrics.predicted_over_observed_upper
+
+    from versions
+
+    cross join as_of
+
+    left join metrics
+        on
+            versions.model_name = metrics.model_name
+            and versions.model_version = metrics.model_version
+
+    left join origins
+        on
+            versions.model_name = origins.model_name
+            and versions.model_version = origins.model_version
+
+),
+
+judged as (
+
+    select
+        *,
+        case
+            when
+                training_positive_count < {{ gates.min_training_positive_count }}
+                or training_negative_count < {{ gates.min_training_negative_count }}
+                or test_positive_count < {{ gates.min_test_positive_count }}
+                or test_negative_count < {{ gates.min_test_negative_count }}
+                or test_origin_count < {{ gates.min_test_origin_count }}
+                or coalesce(history_days, 0) < {{ gates.min_history_horizons }} * horizon_days
+                then 'insufficient_data'
+            when not coalesce(least_gain_lower > 0, false) then 'worse_than_baseline'
+            when
+                not coalesce(
+                    excess_calibration_error <= {{ gates.max_excess_calibration_error }}
+                    -- Refused on evidence: the whole interval lies outside the bounds.
+                    and predicted_over_observed_upper >= {{ gates.min_predicted_over_observed }}
+                    and predicted_over_observed_lower <= {{ gates.max_predicted_over_observed }},
+                    false
+                )
+                then 'miscalibrated'
+            when
+                test_origin_count < {{ gates.max_test_origin_count }}
+                or history_days < {{ gates.min_history_days_to_publish }}
+                then 'provisional'
+            else 'published'
+        end as gate_status
+
+    from evidence
+
+),
+
+explained as (
+
+    select
+        *,
+        case gate_status
+            when 'insufficient_data'
+                then
+                    'Too little to learn from: ' || cast(training_positive_count as string)
+                    || ' outcomes and ' || cast(training_negative_count as string)
+                    || ' non-outcomes to learn from ('
+                    || '{{ gates.min_training_positive_count }} and '
+                    || '{{ gates.min_training_negative_count }} needed), '
+                    || cast(test_origin_count as string) || ' test dates ('
+                    || '{{ gates.min_test_origin_count }} needed) with '
+                    || cast(cast(test_positive_count as bigint) as string) || ' outcomes and '
+                    || cast(cast(test_negative_count as bigint) as string) || ' non-outcomes ('
+                    || '{{ gates.min_test_positive_count }} and '
+                    || '{{ gates.min_test_negative_count }} needed), and '
+                    || cast(coalesce(history_days, 0) as string) || ' days of history before them ('
+                    || cast({{ gates.min_history_horizons }} * horizon_days as string) || ' needed).'
+            when 'worse_than_baseline'
+                then
+                    'On later dates the model did not clearly beat the plain rate and the rate of '
+                    || 'the RFM cell, so its scores would add nothing.'
+            when 'miscalibrated'
+                then
+                    'On later dates the predicted rate was '
+                    || cast(round(predicted_over_observed, 2) as string)
+                    || ' times the real one, with an excess calibration error of '
+                    || cast(round(excess_calibration_error, 3) as string) || '.'
+            when 'provisional'
+                then
+                    'Better than its baselines on ' || cast(test_origin_count as string)
+                    || ' later dates, but with a short history ('
+                    || cast(history_days as string) || ' days before the first).'
+            else
+                'Better than its baselines and calibrated on ' || cast(test_origin_count as string)
+                || ' later dates.'
+        end as gate_reason
+
+    from judged
+
+)
+
+select * from explained

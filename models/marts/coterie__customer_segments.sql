@@ -1,0 +1,58 @@
+{% set has_rfm = coterie.is_topic_enabled('rfm') %}
+
+with
+
+customer_segments as (
+
+    select * from {{ ref('int_coterie__customer_segments') }}
+
+),
+
+customer_rfm as (
+
+    select
+        customer_id,
+        rfm_segment_code
+
+    from {{ ref('int_coterie__customer_rfm') }}
+
+    where is_scoring_date
+
+),
+
+joined as (
+
+    select
+        customer_segments.customer_id,
+        customer_segments.as_of_date,
+        {% if has_rfm %}
+        customer_rfm.rfm_segment_code,
+        {% else %}
+        cast(null as string) as rfm_segment_code,
+        {% endif %}
+        customer_segments.segment_code,
+        customer_segments.segment_name,
+        customer_segments.distance_to_center,
+        customer_segments.is_core_member,
+        customer_segments.segmentation_version
+
+    from customer_segments
+
+    inner join customer_rfm
+        on customer_segments.customer_id = customer_rfm.customer_id
+
+)
+
+select
+    cast(customer_id as string) as customer_id,
+    as_of_date,
+    cast(rfm_segment_code as string) as rfm_segment_code,
+    cast(segment_code as string) as segment_code,
+    cast(segment_name as string) as segment_name,
+    cast(distance_to_center as double) as distance_to_center,
+    is_core_member,
+    cast(null as string) as previous_segment_code,
+    cast(null as date) as segment_since,
+    cast(segmentation_version as string) as segmentation_version
+
+from joined

@@ -1,0 +1,128 @@
+{% set has_rfm = coterie.is_topic_enabled('rfm') %}
+{% set has_segmentation = coterie.is_topic_enabled('segmentation') %}
+{% set has_propensity = coterie.is_topic_enabled('propensity') %}
+
+with
+
+customer_features as (
+
+    select * from {{ ref('int_coterie__customer_features') }}
+    where is_scoring_date
+
+),
+
+{% if has_rfm %}
+
+customer_rfm as (
+
+    select * from {{ ref('int_coterie__customer_rfm') }}
+    where is_scoring_date
+
+),
+
+{% endif %}
+
+{% if has_segmentation %}
+
+customer_segments as (
+
+    select * from {{ ref('int_coterie__customer_segments') }}
+
+),
+
+{% endif %}
+
+{% if has_propensity %}
+
+purchase_predictions as (
+
+    select * from {{ ref('coterie__customer_predictions') }}
+    where prediction_name = 'purchase_30d'
+
+),
+
+{% endif %}
+
+customers as (
+
+    select
+        customer_features.customer_id,
+        customer_features.as_of_date,
+        customer_features.first_ordered_at,
+        customer_features.last_ordered_at,
+        customer_features.days_since_last_order,
+        customer_features.order_count,
+        customer_features.net_amount,
+        customer_features.avg_net_amount,
+        customer_features.order_count_365d,
+        customer_features.net_amount_365d,
+        {% if has_rfm %}
+        customer_rfm.recency_score,
+        customer_rfm.frequency_score,
+        customer_rfm.monetary_score,
+        customer_rfm.rfm_segment_code,
+        {% else %}
+        null as recency_score,
+        null as frequency_score,
+        null as monetary_score,
+        null as rfm_segment_code,
+        {% endif %}
+        {% if has_segmentation %}
+        customer_segments.segment_code,
+        customer_segments.segment_name,
+        {% else %}
+        null as segment_code,
+        null as segment_name,
+        {% endif %}
+        {% if has_propensity %}
+        purchase_predictions.probability as purchase_probability_30d,
+        purchase_predictions.score_status as purchase_score_status_30d
+        {% else %}
+        null as purchase_probability_30d,
+        'disabled' as purchase_score_status_30d
+        {% endif %}
+
+    from customer_features
+
+    {% if has_rfm %}
+    left join customer_rfm
+        on customer_features.customer_id = customer_rfm.customer_id
+    {% endif %}
+
+    {% if has_segmentation %}
+    left join customer_segments
+        on customer_features.customer_id = customer_segments.customer_id
+    {% endif %}
+
+    {% if has_propensity %}
+    left join purchase_predictions
+        on customer_features.customer_id = purchase_predictions.customer_id
+    {% endif %}
+
+)
+
+select
+    cast(customer_id as string) as customer_id,
+    as_of_date,
+    first_ordered_at,
+    last_ordered_at,
+    cast(days_since_last_order as bigint) as days_since_last_order,
+    order_count,
+    net_amount,
+    cast(avg_net_amount as decimal(18, 2)) as avg_net_amount,
+    order_count_365d,
+    net_amount_365d,
+    cast(recency_score as bigint) as recency_score,
+    cast(frequency_score as bigint) as frequency_score,
+    cast(monetary_score as bigint) as monetary_score,
+    cast(rfm_segment_code as string) as rfm_segment_code,
+    cast(segment_code as string) as segment_code,
+    cast(segment_name as string) as segment_name,
+    cast(purchase_probability_30d as double) as purchase_probability_30d,
+    cast(null as double) as churn_probability_90d,
+    cast(null as decimal(18, 2)) as predicted_value_365d,
+    cast(purchase_score_status_30d as string) as purchase_score_status_30d,
+    'disabled' as churn_score_status_90d,
+    'disabled' as value_status
+
+from customers
