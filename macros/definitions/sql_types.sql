@@ -2,7 +2,17 @@
 
 {# Whole days from one date or timestamp to another. #}
 {% macro days_between(from_sql, to_sql) %}
-    {{- dbt.datediff("cast(" ~ from_sql ~ " as date)", "cast(" ~ to_sql ~ " as date)", "day") -}}
+    {{- return(adapter.dispatch("days_between", "coterie")(from_sql, to_sql)) -}}
+{% endmacro %}
+
+
+{% macro default__days_between(from_sql, to_sql) %}
+    {{- dbt.datediff("cast(" ~ from_sql ~ " as date)", "cast(" ~ to_sql ~ " as date)", "day") | trim -}}
+{% endmacro %}
+
+
+{% macro duckdb__days_between(from_sql, to_sql) %}
+    {{- "date_diff('day', cast(" ~ from_sql ~ " as date), cast(" ~ to_sql ~ " as date))" -}}
 {% endmacro %}
 
 

@@ -15,18 +15,15 @@
 {% endmacro %}
 
 
-{#
-    The upper edges of a feature's bins, of one length for every feature: infinity fills up, so that
-    no value lies beyond it. The last bin's own edge is infinity and is not needed.
-#}
-{% macro edge_list(feature, n_bins) %}
-    {{- return(adapter.dispatch("edge_list", "coterie")(feature, n_bins)) -}}
+{# The upper edges of a feature's bins. #}
+{% macro edge_list(feature) %}
+    {{- return(adapter.dispatch("edge_list", "coterie")(feature)) -}}
 {% endmacro %}
 
 
-{% macro default__edge_list(feature, n_bins) %}
-    {{- "list_resize(list(upper_edge order by bin) filter (where feature = " ~ coterie.quoted(feature)
-        ~ " and bin > 0), " ~ (n_bins - 1) ~ ", cast('infinity' as double))" -}}
+{% macro default__edge_list(feature) %}
+    {{- "list(upper_edge order by bin) filter (where feature = " ~ coterie.quoted(feature)
+        ~ " and bin > 0)" -}}
 {% endmacro %}
 
 
@@ -41,13 +38,26 @@
 {% endmacro %}
 
 
-{# The bin of a value: 0 where it is missing, else 1 + the number of edges below it. #}
-{% macro bin_number(value_sql, edges_sql, n_bins) %}
-    {%- set terms = [] -%}
-    {%- for position in range(1, n_bins) -%}
-        {%- do terms.append(
-            "cast(" ~ value_sql ~ " > " ~ coterie.list_item(edges_sql, position) ~ " as tinyint)"
-        ) -%}
-    {%- endfor -%}
-    {{- "case when " ~ value_sql ~ " is null then 0 else 1 + " ~ (terms | join(" + ")) ~ " end" -}}
+{#
+    The bin of a value: 0 where it is missing, else 1 + the number of edges below it. Counting in a
+    list keeps the SQL short, and the number of bins out of it.
+#}
+{% macro bin_number(value_sql, edges_sql) %}
+    {{- "case when " ~ value_sql ~ " is null then 0 else 1 + "
+        ~ coterie.count_below(edges_sql, value_sql) ~ " end" -}}
+{% endmacro %}
+
+
+{% macro count_below(list_sql, value_sql) %}
+    {{- return(adapter.dispatch("count_below", "coterie")(list_sql, value_sql)) -}}
+{% endmacro %}
+
+
+{% macro default__count_below(list_sql, value_sql) %}
+    {{- "len(list_filter(" ~ list_sql ~ ", lambda edge: " ~ value_sql ~ " > edge))" -}}
+{% endmacro %}
+
+
+{% macro spark__count_below(list_sql, value_sql) %}
+    {{- "size(filter(" ~ list_sql ~ ", edge -> " ~ value_sql ~ " > edge))" -}}
 {% endmacro %}

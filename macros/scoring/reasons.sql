@@ -23,5 +23,6 @@
 {% macro reason_part(ranking_sql, number, part) %}
     {%- set item = coterie.list_item(ranking_sql, number) -%}
     {%- set direction = "<" if number < 0 else ">" -%}
-    {{- "case when (" ~ item ~ ").contribution " ~ direction ~ " 0 then (" ~ item ~ ")." ~ part ~ " end" -}}
+    {{- "case when (" ~ item ~ ").contribution " ~ direction ~ " 0 then ("
+        ~ item ~ ")." ~ part ~ " end" -}}
 {% endmacro %}

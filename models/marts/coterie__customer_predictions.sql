@@ -140,7 +140,9 @@ customer_predictions as (
         champions.data_through,
         case
             when scores.customer_id is not null
-                then {{ coterie.days_after('customers.as_of_date', 'least(predictions.horizon_days, 30)') }}
+                then {{ coterie.days_after(
+                    'customers.as_of_date', 'least(predictions.horizon_days, 30)'
+                ) }}
         end as expires_on
 
     from customers

@@ -1,10 +1,6 @@
+{% set gates = coterie.settings('gates') %}
+
 with
-
-versions as (
-
-    select * from {{ ref('int_coterie__propensity_versions') }}
-
-),
 
 models as (
 
@@ -15,7 +11,13 @@ models as (
 
 ),
 
-training_rows as (
+versions as (
+
+    select * from {{ ref('int_coterie__propensity_versions') }}
+
+),
+
+training_counts as (
 
     select
         model_name,
@@ -28,79 +30,55 @@ training_rows as (
 
 ),
 
-never_fitted as (
+model_versions as (
 
+    -- A model that was never fitted has one row that says what there is to learn from.
     select
         models.model_name,
-        coalesce(training_rows.row_count, 0) as training_row_count,
-        coalesce(training_rows.positive_count, 0) as positive_count
+        coalesce(versions.model_version, 'none') as model_version,
+        versions.fitted_as_of,
+        versions.data_through,
+        versions.horizon_days,
+        versions.settings,
+        versions.training_fingerprint,
+        coalesce(versions.training_row_count, training_counts.row_count, 0) as training_row_count,
+        coalesce(versions.positive_count, training_counts.positive_count, 0) as positive_count,
+        versions.origin_count,
+        versions.first_origin,
+        versions.last_origin,
+        versions.max_iter,
+        versions.calibration,
+        versions.bin_set_id,
+        coalesce(versions.gate_status, 'insufficient_data') as gate_status,
+        versions.gate_reason,
+        coalesce(versions.has_current_settings, true) as has_current_settings,
+        coalesce(versions.is_newest, false) as is_newest,
+        coalesce(versions.is_champion, false) as is_champion
 
     from models
 
-    left join training_rows
-        on models.model_name = training_rows.model_name
+    left join versions
+        on models.model_name = versions.model_name
 
-    where models.model_name not in (select versions.model_name from versions)
+    left join training_counts
+        on models.model_name = training_counts.model_name
 
 ),
 
-model_versions as (
+explained as (
 
     select
-        model_name,
-        model_version,
-        fitted_as_of,
-        data_through,
-        horizon_days,
-        settings,
-        training_fingerprint as fingerprint,
-        training_row_count,
-        positive_count,
+        *,
         training_row_count - positive_count as negative_count,
-        origin_count,
-        first_origin,
-        last_origin,
-        max_iter,
-        calibration,
-        bin_set_id,
-        gate_status,
-        gate_reason,
-        has_current_settings,
-        is_newest,
-        is_champion
+        coalesce(
+            gate_reason,
+            'Too little to learn from: ' || cast(positive_count as string) || ' outcomes and '
+            || cast(training_row_count - positive_count as string)
+            || ' non-outcomes on past dates, where {{ gates.min_training_positive_count }} and '
+            || '{{ gates.min_training_negative_count }} are needed.'
+        ) as gate_words
 
-    from versions
-
-    union all
-
-    select
-        model_name,
-        'none' as model_version,
-        cast(null as date) as fitted_as_of,
-        cast(null as date) as data_through,
-        cast(null as bigint) as horizon_days,
-        cast(null as string) as settings,
-        cast(null as string) as fingerprint,
-        training_row_count,
-        positive_count,
-        training_row_count - positive_count as negative_count,
-        cast(null as bigint) as origin_count,
-        cast(null as date) as first_origin,
-        cast(null as date) as last_origin,
-        cast(null as bigint) as max_iter,
-        cast(null as string) as calibration,
-        cast(null as string) as bin_set_id,
-        'insufficient_data' as gate_status,
-        'Too little to learn from: ' || cast(positive_count as string) || ' outcomes and '
-        || cast(training_row_count - positive_count as string)
-        || ' non-outcomes on past dates, where '
-        || '{{ coterie.settings("gates").min_training_positive_count }} and '
-        || '{{ coterie.settings("gates").min_training_negative_count }} are needed.' as gate_reason,
-        true as has_current_settings,
-        false as is_newest,
-        false as is_champion
-
-    from never_fitted
+    from model_versions
 
 )
 
@@ -110,8 +88,8 @@ select
     fitted_as_of,
     data_through,
     cast(horizon_days as bigint) as horizon_days,
-    cast(settings as string) as settings,
-    cast(fingerprint as string) as fingerprint,
+    settings,
+    cast(training_fingerprint as string) as fingerprint,
     cast(training_row_count as bigint) as training_row_count,
     cast(positive_count as bigint) as positive_count,
     cast(negative_count as bigint) as negative_count,
@@ -122,9 +100,9 @@ select
     cast(calibration as string) as calibration,
     cast(bin_set_id as string) as bin_set_id,
     cast(gate_status as string) as gate_status,
-    cast(gate_reason as string) as gate_reason,
+    cast(gate_words as string) as gate_reason,
     has_current_settings,
     is_newest,
     is_champion
 
-from model_versions
+from explained

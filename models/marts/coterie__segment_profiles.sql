@@ -1,7 +1,10 @@
 {% set traits = [
-    'days_since_last_order', 'order_count_365d', 'net_amount_365d', 'avg_net_amount', 'avg_gap_days',
-    'discount_share', 'refund_share', 'category_count', 'session_count_90d', 'open_share_90d'
+    'days_since_last_order', 'order_count_365d', 'net_amount_365d', 'avg_net_amount',
+    'avg_gap_days', 'discount_share', 'refund_share', 'category_count', 'session_count_90d',
+    'open_share_90d'
 ] %}
+{% set has_segmentation = coterie.is_topic_enabled('segmentation') %}
+{% set has_rfm = coterie.is_topic_enabled('rfm') %}
 
 with
 
@@ -9,10 +12,10 @@ customer_features as (
 
     select
         customer_id,
-        net_amount_lookback
-        {%- for trait in traits %},
-        cast({{ trait }} as decimal(18, 6)) as {{ trait }}
+        {%- for trait in traits %}
+        cast({{ trait }} as decimal(18, 6)) as {{ trait }},
         {%- endfor %}
+        net_amount_lookback
 
     from {{ ref('int_coterie__customer_features') }}
 
@@ -22,10 +25,11 @@ customer_features as (
 
 memberships as (
 
-    {% if coterie.is_topic_enabled('segmentation') %}
+    {% if has_segmentation %}
     select
         customer_id,
-        {{ coterie.quoted(coterie.settings('segmentation').segmentation_name) }} as segmentation_name,
+        {{ coterie.quoted(coterie.settings('segmentation').segmentation_name) }}
+            as segmentation_name,
         segment_code,
         segment_name,
         description
@@ -33,9 +37,9 @@ memberships as (
     from {{ ref('int_coterie__customer_segments') }}
     {% endif %}
 
-    {{ 'union all' if coterie.is_topic_enabled('segmentation') and coterie.is_topic_enabled('rfm') }}
+    {{ 'union all' if has_segmentation and has_rfm }}
 
-    {% if coterie.is_topic_enabled('rfm') %}
+    {% if has_rfm %}
     select
         customer_rfm.customer_id,
         'rfm' as segmentation_name,
@@ -73,12 +77,12 @@ everyone as (
 
     select
         segmentation_name,
+        {%- for trait in traits %}
+        avg(cast({{ trait }} as double)) as avg_{{ trait }},
+        stddev_pop(cast({{ trait }} as double)) as spread_{{ trait }},
+        {%- endfor %}
         count(*) as customer_count,
         sum(net_amount_lookback) as net_amount
-        {%- for trait in traits %},
-        avg(cast({{ trait }} as double)) as avg_{{ trait }},
-        stddev_pop(cast({{ trait }} as double)) as spread_{{ trait }}
-        {%- endfor %}
 
     from members
 
@@ -93,11 +97,11 @@ segments as (
         segment_code,
         segment_name,
         description,
+        {%- for trait in traits %}
+        avg(cast({{ trait }} as double)) as avg_{{ trait }},
+        {%- endfor %}
         count(*) as customer_count,
         sum(net_amount_lookback) as net_amount
-        {%- for trait in traits %},
-        avg(cast({{ trait }} as double)) as avg_{{ trait }}
-        {%- endfor %}
 
     from members
 
@@ -115,15 +119,15 @@ segment_profiles as (
         segments.customer_count,
         {{ coterie.ratio('segments.customer_count', 'everyone.customer_count') }} as customer_share,
         segments.net_amount,
-        {{ coterie.ratio('segments.net_amount', 'everyone.net_amount') }} as revenue_share
-        {%- for trait in traits %},
+        {%- for trait in traits %}
         round(segments.avg_{{ trait }}, 6) as avg_{{ trait }},
         round(
             (segments.avg_{{ trait }} - everyone.avg_{{ trait }})
             / nullif(everyone.spread_{{ trait }}, 0),
             6
-        ) as z_{{ trait }}
+        ) as z_{{ trait }},
         {%- endfor %}
+        {{ coterie.ratio('segments.net_amount', 'everyone.net_amount') }} as revenue_share
 
     from segments
 
@@ -140,10 +144,10 @@ select
     cast(customer_count as bigint) as customer_count,
     cast(customer_share as double) as customer_share,
     cast(net_amount as decimal(18, 2)) as net_amount,
-    cast(revenue_share as double) as revenue_share
-    {%- for trait in traits %},
+    {%- for trait in traits %}
     cast(avg_{{ trait }} as double) as avg_{{ trait }},
-    cast(z_{{ trait }} as double) as z_{{ trait }}
+    cast(z_{{ trait }} as double) as z_{{ trait }},
     {%- endfor %}
+    cast(revenue_share as double) as revenue_share
 
 from segment_profiles

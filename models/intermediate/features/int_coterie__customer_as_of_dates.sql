@@ -25,7 +25,7 @@ origin_rows as (
     from as_of_dates
 
     inner join customers
-        on customers.first_seen_at < as_of_dates.as_of_date
+        on as_of_dates.as_of_date > customers.first_seen_at
 
     where not as_of_dates.is_scoring_date
 
@@ -56,12 +56,12 @@ customer_as_of_dates as (
     inner join customers
         on
             (
-                customers.first_seen_at < as_of_dates.as_of_date
+                as_of_dates.as_of_date > customers.first_seen_at
                 or (customers.first_seen_at is null and as_of_dates.is_scoring_date)
             )
             and (
                 as_of_dates.is_scoring_date
-                or customers.sample_position < sample.position_limit
+                or sample.position_limit > customers.sample_position
             )
 
 )

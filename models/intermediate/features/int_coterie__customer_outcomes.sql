@@ -65,8 +65,8 @@ buyers as (
     inner join orders
         on
             eligible.customer_id = orders.customer_id
-            and orders.ordered_at >= eligible.as_of_date
-            and orders.ordered_at < eligible.window_ends_on
+            and eligible.as_of_date <= orders.ordered_at
+            and eligible.window_ends_on > orders.ordered_at
 
 ),
 

@@ -37,7 +37,7 @@ sessions as (
     inner join events
         on
             customer_as_of_dates.customer_id = events.customer_id
-            and events.known_at < customer_as_of_dates.as_of_date
+            and customer_as_of_dates.as_of_date > events.known_at
 
     group by
         customer_as_of_dates.as_of_date,

@@ -26,11 +26,15 @@ messages_as_of as (
             as days_ago,
         case
             when messages.opened_at < customer_as_of_dates.as_of_date
-                then {{ coterie.days_between('messages.opened_at', 'customer_as_of_dates.as_of_date') }}
+                then {{ coterie.days_between(
+                    'messages.opened_at', 'customer_as_of_dates.as_of_date'
+                ) }}
         end as days_since_opened,
         case
             when messages.clicked_at < customer_as_of_dates.as_of_date
-                then {{ coterie.days_between('messages.clicked_at', 'customer_as_of_dates.as_of_date') }}
+                then {{ coterie.days_between(
+                    'messages.clicked_at', 'customer_as_of_dates.as_of_date'
+                ) }}
         end as days_since_clicked,
         coalesce(messages.unsubscribed_at < customer_as_of_dates.as_of_date, false)
             as is_unsubscribed
@@ -40,7 +44,7 @@ messages_as_of as (
     inner join messages
         on
             customer_as_of_dates.customer_id = messages.customer_id
-            and messages.sent_at < customer_as_of_dates.as_of_date
+            and customer_as_of_dates.as_of_date > messages.sent_at
 
 ),
 

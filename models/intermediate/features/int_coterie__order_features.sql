@@ -181,8 +181,9 @@ order_features as (
             'totals.days_since_last_order * (rhythms.order_day_count - 1)',
             'totals.days_since_first_order - totals.days_since_last_order'
         ) }} as overdue_ratio,
-        {{ coterie.ratio('totals.discount_amount', 'totals.order_amount + totals.discount_amount') }}
-            as discount_share,
+        {{ coterie.ratio(
+            'totals.discount_amount', 'totals.order_amount + totals.discount_amount'
+        ) }} as discount_share,
         {{ coterie.ratio('totals.coupon_order_count', 'totals.order_count') }}
             as coupon_order_share,
         {{ coterie.ratio('attempts.refund_amount', 'attempts.kept_order_amount') }}

@@ -44,7 +44,7 @@ orders_as_of as (
     inner join orders
         on
             customer_as_of_dates.customer_id = orders.customer_id
-            and orders.ordered_at < customer_as_of_dates.as_of_date
+            and customer_as_of_dates.as_of_date > orders.ordered_at
 
 )
 

@@ -9,7 +9,9 @@ customers as (
 ruled as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('customers') %}
+        {{ column }},
+        {%- endfor %}
         case
             when customer_id is null then 'missing_customer_id'
         end as broken_rule
@@ -22,7 +24,10 @@ numbered as (
 
     -- Broken rows are numbered apart: they must not hide a good row of the same key.
     select
-        *,
+        {%- for column in coterie.input_columns('customers') %}
+        {{ column }},
+        {%- endfor %}
+        broken_rule,
         row_number() over (
             partition by customer_id, valid_from, broken_rule
             order by {{ coterie.newest_first('customers') }}
@@ -35,7 +40,9 @@ numbered as (
 checked as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('customers') %}
+        {{ column }},
+        {%- endfor %}
         coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
             as rejection_rule
 

@@ -9,7 +9,9 @@ events as (
 ruled as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('events') %}
+        {{ column }},
+        {%- endfor %}
         case
             when event_id is null then 'missing_event_id'
             when occurred_at is null then 'missing_occurred_at'
@@ -26,7 +28,10 @@ numbered as (
 
     -- Broken rows are numbered apart: they must not hide a good row of the same key.
     select
-        *,
+        {%- for column in coterie.input_columns('events') %}
+        {{ column }},
+        {%- endfor %}
+        broken_rule,
         row_number() over (
             partition by event_id, broken_rule
             order by {{ coterie.newest_first('events', 'occurred_at') }}
@@ -39,7 +44,9 @@ numbered as (
 checked as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('events') %}
+        {{ column }},
+        {%- endfor %}
         coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
             as rejection_rule
 

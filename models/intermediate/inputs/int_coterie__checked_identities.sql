@@ -9,7 +9,9 @@ identities as (
 ruled as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('identities') %}
+        {{ column }},
+        {%- endfor %}
         case
             when anonymous_id is null then 'missing_anonymous_id'
             when customer_id is null then 'missing_customer_id'
@@ -25,7 +27,10 @@ numbered as (
 
     -- Broken rows are numbered apart: they must not hide a good row of the same key.
     select
-        *,
+        {%- for column in coterie.input_columns('identities') %}
+        {{ column }},
+        {%- endfor %}
+        broken_rule,
         row_number() over (
             partition by anonymous_id, customer_id, linked_at, broken_rule
             order by {{ coterie.newest_first('identities', 'linked_at') }}
@@ -38,7 +43,9 @@ numbered as (
 checked as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('identities') %}
+        {{ column }},
+        {%- endfor %}
         coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
             as rejection_rule
 

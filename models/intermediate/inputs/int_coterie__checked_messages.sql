@@ -9,7 +9,9 @@ messages as (
 ruled as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('messages') %}
+        {{ column }},
+        {%- endfor %}
         case
             when message_id is null then 'missing_message_id'
             when customer_id is null then 'missing_customer_id'
@@ -25,7 +27,10 @@ numbered as (
 
     -- Broken rows are numbered apart: they must not hide a good row of the same key.
     select
-        *,
+        {%- for column in coterie.input_columns('messages') %}
+        {{ column }},
+        {%- endfor %}
+        broken_rule,
         row_number() over (
             partition by message_id, broken_rule
             order by {{ coterie.newest_first('messages', 'sent_at') }}
@@ -38,7 +43,9 @@ numbered as (
 checked as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('messages') %}
+        {{ column }},
+        {%- endfor %}
         coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
             as rejection_rule
 

@@ -15,7 +15,9 @@ accepted_orders as (
 checked as (
 
     select
-        order_lines.*,
+        {%- for column in coterie.input_columns('order_lines') %}
+        order_lines.{{ column }},
+        {%- endfor %}
         case
             when order_lines.order_id is null then 'missing_order_id'
             when order_lines.product_id is null then 'missing_product_id'

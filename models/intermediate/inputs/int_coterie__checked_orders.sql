@@ -11,7 +11,9 @@ orders as (
 ruled as (
 
     select
-        *,
+        {%- for column in coterie.input_columns('orders') %}
+        {{ column }},
+        {%- endfor %}
         case
             when order_id is null then 'missing_order_id'
             when ordered_at is null then 'missing_ordered_at'
@@ -28,7 +30,10 @@ numbered as (
 
     -- Broken rows are numbered apart: they must not hide a good row of the same key.
     select
-        *,
+        {%- for column in coterie.input_columns('orders') %}
+        {{ column }},
+        {%- endfor %}
+        broken_rule,
         row_number() over (
             partition by order_id, broken_rule
             order by {{ coterie.newest_first('orders', 'ordered_at') }}
@@ -86,7 +91,9 @@ future as (
 checked as (
 
     select
-        numbered.*,
+        {%- for column in coterie.input_columns('orders') %}
+        numbered.{{ column }},
+        {%- endfor %}
         case
             when numbered.broken_rule is not null then numbered.broken_rule
             when numbered.row_number_of_key > 1 then 'duplicate'

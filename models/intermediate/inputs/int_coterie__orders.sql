@@ -22,7 +22,8 @@ orders as (
         coalesce(status_changed_at, ordered_at) as status_changed_at,
         status,
         coalesce(
-            lower(trim(status)) in {{ coterie.quoted_list(var('coterie__invalid_order_statuses')) }},
+            lower(trim(status))
+            in {{ coterie.quoted_list(var('coterie__invalid_order_statuses')) }},
             false
         ) as has_invalid_status,
         coalesce(is_test, false) as is_test,

@@ -5,7 +5,7 @@ rejected as (
     select
         'orders' as input_name,
         order_id as record_id,
-        rejection_rule as rule,
+        rejection_rule as rule_name,
         ordered_at as occurred_at
 
     from {{ ref('int_coterie__checked_orders') }}
@@ -17,7 +17,7 @@ rejected as (
     select
         'customers' as input_name,
         customer_id as record_id,
-        rejection_rule as rule,
+        rejection_rule as rule_name,
         signed_up_at as occurred_at
 
     from {{ ref('int_coterie__checked_customers') }}
@@ -29,7 +29,7 @@ rejected as (
     select
         'order_lines' as input_name,
         order_id as record_id,
-        rejection_rule as rule,
+        rejection_rule as rule_name,
         cast(null as timestamp) as occurred_at
 
     from {{ ref('int_coterie__checked_order_lines') }}
@@ -41,7 +41,7 @@ rejected as (
     select
         'products' as input_name,
         product_id as record_id,
-        rejection_rule as rule,
+        rejection_rule as rule_name,
         launched_at as occurred_at
 
     from {{ ref('int_coterie__checked_products') }}
@@ -53,8 +53,8 @@ rejected as (
     select
         'events' as input_name,
         event_id as record_id,
-        rejection_rule as rule,
-        occurred_at as occurred_at
+        rejection_rule as rule_name,
+        occurred_at
 
     from {{ ref('int_coterie__checked_events') }}
 
@@ -65,7 +65,7 @@ rejected as (
     select
         'identities' as input_name,
         anonymous_id as record_id,
-        rejection_rule as rule,
+        rejection_rule as rule_name,
         linked_at as occurred_at
 
     from {{ ref('int_coterie__checked_identities') }}
@@ -77,7 +77,7 @@ rejected as (
     select
         'messages' as input_name,
         message_id as record_id,
-        rejection_rule as rule,
+        rejection_rule as rule_name,
         sent_at as occurred_at
 
     from {{ ref('int_coterie__checked_messages') }}

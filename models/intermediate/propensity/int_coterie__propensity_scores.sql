@@ -1,6 +1,4 @@
-{% set propensity = coterie.settings('propensity') %}
-{% set features = propensity.features %}
-{% set n_bins = propensity.n_bins | int %}
+{% set features = coterie.settings('propensity').features %}
 
 with
 
@@ -35,10 +33,10 @@ scored_outcomes as (
 customer_features as (
 
     select
-        customer_id
-        {%- for feature in features %},
-        cast({{ adapter.quote(feature) }} as double) as feature_{{ loop.index }}
+        {%- for feature in features %}
+        cast({{ adapter.quote(feature) }} as double) as feature_{{ loop.index }},
         {%- endfor %}
+        customer_id
 
     from {{ ref('int_coterie__customer_features') }}
 
@@ -49,10 +47,10 @@ customer_features as (
 edges as (
 
     select
-        bin_set_id
-        {%- for feature in features %},
-        {{ coterie.edge_list(feature, n_bins) }} as edges_{{ loop.index }}
+        {%- for feature in features %}
+        {{ coterie.edge_list(feature) }} as edges_{{ loop.index }},
         {%- endfor %}
+        bin_set_id
 
     from {{ ref('int_coterie__feature_bins') }}
 
@@ -68,10 +66,10 @@ weights as (
         model_name,
         model_version,
         bin_set_id,
-        max(intercept) as intercept
-        {%- for feature in features %},
-        {{ coterie.weight_list(feature) }} as weights_{{ loop.index }}
+        {%- for feature in features %}
+        {{ coterie.weight_list(feature) }} as weights_{{ loop.index }},
         {%- endfor %}
+        max(intercept) as intercept
 
     from {{ ref('int_coterie__propensity_weights') }}
 
@@ -85,12 +83,13 @@ binned as (
 
     select
         customer_features.customer_id,
-        edges.bin_set_id
-        {%- for feature in features %},
-        feature_{{ loop.index }},
-        {{ coterie.bin_number('feature_' ~ loop.index, 'edges_' ~ loop.index, n_bins) }}
-            as bin_{{ loop.index }}
+        {%- for feature in features %}
+        customer_features.feature_{{ loop.index }},
+        {{ coterie.bin_number(
+            'customer_features.feature_' ~ loop.index, 'edges.edges_' ~ loop.index
+        ) }} as bin_{{ loop.index }},
         {%- endfor %}
+        edges.bin_set_id
 
     from customer_features
 
@@ -105,12 +104,13 @@ looked_up as (
         scored_outcomes.customer_id,
         weights.model_name,
         weights.model_version,
-        weights.intercept
-        {%- for feature in features %},
+        {%- for feature in features %}
         binned.feature_{{ loop.index }},
-        {{ coterie.list_item('weights.weights_' ~ loop.index, 'binned.bin_' ~ loop.index ~ ' + 1') }}
-            as weight_{{ loop.index }}
+        {{ coterie.list_item(
+            'weights.weights_' ~ loop.index, 'binned.bin_' ~ loop.index ~ ' + 1'
+        ) }} as weight_{{ loop.index }},
         {%- endfor %}
+        weights.intercept
 
     from scored_outcomes
 
@@ -128,12 +128,12 @@ means as (
 
     -- Exact sums: the mean must not depend on the order of the rows.
     select
+        {%- for feature in features %}
+        cast(sum(cast(weight_{{ loop.index }} as decimal(18, 10))) as double) / count(*)
+            as mean_{{ loop.index }},
+        {%- endfor %}
         model_name,
         model_version
-        {%- for feature in features %},
-        cast(sum(cast(weight_{{ loop.index }} as decimal(18, 10))) as double) / count(*)
-            as mean_{{ loop.index }}
-        {%- endfor %}
 
     from looked_up
 
@@ -144,7 +144,6 @@ means as (
 contributed as (
 
     select
-        looked_up.as_of_date,
         looked_up.customer_id,
         looked_up.model_name,
         looked_up.model_version,
@@ -155,12 +154,13 @@ contributed as (
         looked_up.intercept
         {%- for feature in features %}
         + means.mean_{{ loop.index }}
-        {%- endfor %} as base_log_odds
-        {%- for feature in features %},
+        {%- endfor %} as base_log_odds,
+        {%- for feature in features %}
         looked_up.feature_{{ loop.index }},
         round(looked_up.weight_{{ loop.index }} - means.mean_{{ loop.index }}, 9)
-            as contribution_{{ loop.index }}
+            as contribution_{{ loop.index }},
         {%- endfor %}
+        looked_up.as_of_date
 
     from looked_up
 
@@ -202,19 +202,19 @@ scores as (
         ranked.log_odds,
         ranked.base_log_odds,
         ranked.total_contribution,
-        1 / (1 + exp(-ranked.log_odds)) as probability
-        {%- for number in [1, 2, 3] %},
+        {%- for number in [1, 2, 3] %}
         {{ coterie.reason_part('ranked.ranking', number, 'feature') }}
             as reason_{{ number }}_code,
         {{ coterie.reason_part('ranked.ranking', number, 'contribution') }}
             as reason_{{ number }}_contribution,
         {{ coterie.reason_part('ranked.ranking', number, 'value') }}
-            as reason_{{ number }}_value
-        {%- endfor %},
+            as reason_{{ number }}_value,
+        {%- endfor %}
         {{ coterie.reason_part('ranked.ranking', -1, 'feature') }} as counter_reason_code,
         {{ coterie.reason_part('ranked.ranking', -1, 'contribution') }}
             as counter_reason_contribution,
-        {{ coterie.reason_part('ranked.ranking', -1, 'value') }} as counter_reason_value
+        {{ coterie.reason_part('ranked.ranking', -1, 'value') }} as counter_reason_value,
+        1 / (1 + exp(-ranked.log_odds)) as probability
 
     from ranked
 

@@ -36,10 +36,11 @@ training_rows as (
         outcomes.as_of_date,
         outcomes.customer_id,
         outcomes.outcome,
-        customer_rfm.rfm_cell
-        {%- for feature in features %},
-        cast(customer_features.{{ adapter.quote(feature) }} as double) as {{ adapter.quote(feature) }}
+        {%- for feature in features %}
+        cast(customer_features.{{ adapter.quote(feature) }} as double)
+            as {{ adapter.quote(feature) }},
         {%- endfor %}
+        customer_rfm.rfm_cell
 
     from outcomes
 

@@ -87,13 +87,13 @@ numbered as (
         has_current_settings and gate_status in ('published', 'provisional') as is_presentable,
         row_number() over (
             partition by model_name, has_current_settings
-            order by fitted_as_of desc, model_version
+            order by fitted_as_of desc, model_version asc
         ) as number_from_newest,
         row_number() over (
             partition by
                 model_name,
                 has_current_settings and gate_status in ('published', 'provisional')
-            order by fitted_as_of desc, model_version
+            order by fitted_as_of desc, model_version asc
         ) as number_from_newest_presentable
 
     from judged

@@ -36,7 +36,7 @@ losses as (
         {{ test }},
         customer_id,
         'log_loss' as metric_name,
-        log_loss as value
+        log_loss as loss
 
     from backtest_rows
 
@@ -46,7 +46,7 @@ losses as (
         {{ test }},
         customer_id,
         'brier_score' as metric_name,
-        squared_error as value
+        squared_error as loss
 
     from backtest_rows
 
@@ -60,7 +60,7 @@ losses as (
         model_rows.scorer_name,
         model_rows.customer_id,
         'log_loss_gain_over_' || baseline_rows.scorer_name as metric_name,
-        baseline_rows.log_loss - model_rows.log_loss as value
+        baseline_rows.log_loss - model_rows.log_loss as loss
 
     from {{ ref('int_coterie__backtest_rows') }} as model_rows
 
@@ -84,7 +84,7 @@ customer_losses as (
         {{ test }},
         metric_name,
         customer_id,
-        sum(value) as total_value,
+        sum(loss) as total_loss,
         count(*) as row_count
 
     from losses
@@ -98,9 +98,9 @@ mean_losses as (
     select
         {{ test }},
         metric_name,
-        total_value,
+        total_loss,
         row_count,
-        sum(total_value) over (partition by {{ test }}, metric_name)
+        sum(total_loss) over (partition by {{ test }}, metric_name)
         / sum(row_count) over (partition by {{ test }}, metric_name) as mean_value
 
     from customer_losses
@@ -115,7 +115,7 @@ mean_metrics as (
         metric_name,
         max(mean_value) as metric_value,
         sqrt(
-            sum(power(total_value - row_count * mean_value, 2))
+            sum(power(total_loss - row_count * mean_value, 2))
             * count(*) / nullif(count(*) - 1, 0)
         ) / sum(row_count) as standard_error
 

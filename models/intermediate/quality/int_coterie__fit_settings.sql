@@ -7,7 +7,7 @@ fit_settings as (
     {{ 'union all' if not loop.first }}
     select
         '{{ topic }}' as topic,
-        cast({{ coterie.quoted(settings) }} as string) as settings,
+        cast({{ coterie.quoted(settings) }} as string) as settings_text,
         '{{ local_md5(settings) }}' as settings_hash,
         '{{ coterie.package_version() }}' as package_version,
         cast({{ coterie.refit_interval_days() }} as bigint) as refit_interval_days,

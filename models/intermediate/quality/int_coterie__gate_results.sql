@@ -163,7 +163,8 @@ explained as (
                     || cast(cast(test_negative_count as bigint) as string) || ' non-outcomes ('
                     || '{{ gates.min_test_positive_count }} and '
                     || '{{ gates.min_test_negative_count }} needed), and '
-                    || cast(coalesce(history_days, 0) as string) || ' days of history before them ('
+                    || cast(coalesce(history_days, 0) as string)
+                    || ' days of history before them ('
                     || cast({{ gates.min_history_horizons }} * horizon_days as string) || ' needed).'
             when 'worse_than_baseline'
                 then

@@ -37,7 +37,7 @@ newest_version as (
 
     group by segmentation_version
 
-    order by max(fitted_as_of) desc, segmentation_version
+    order by max(fitted_as_of) desc, segmentation_version asc
 
     limit 1
 
@@ -46,20 +46,20 @@ newest_version as (
 segments as (
 
     select
+        {%- for feature in segmentation.features %}
+        max(case when centers.feature = {{ coterie.quoted(feature) }} then centers.center end)
+            as center_{{ loop.index }},
+        max(case when centers.feature = {{ coterie.quoted(feature) }} then centers.location end)
+            as location_{{ loop.index }},
+        max(case when centers.feature = {{ coterie.quoted(feature) }} then centers.scale end)
+            as scale_{{ loop.index }},
+        {%- endfor %}
         centers.segmentation_version,
         centers.segment_code,
         centers.segment_name,
         centers.description,
         centers.radius,
         centers.clip
-        {%- for feature in segmentation.features %},
-        max(case when centers.feature = {{ coterie.quoted(feature) }} then centers.center end)
-            as center_{{ loop.index }},
-        max(case when centers.feature = {{ coterie.quoted(feature) }} then centers.location end)
-            as location_{{ loop.index }},
-        max(case when centers.feature = {{ coterie.quoted(feature) }} then centers.scale end)
-            as scale_{{ loop.index }}
-        {%- endfor %}
 
     from centers
 

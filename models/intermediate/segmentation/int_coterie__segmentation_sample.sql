@@ -7,7 +7,8 @@ active_customers as (
     select
         customer_features.customer_id,
         {%- for feature in segmentation.features %}
-        cast(customer_features.{{ adapter.quote(feature) }} as double) as {{ adapter.quote(feature) }},
+        cast(customer_features.{{ adapter.quote(feature) }} as double)
+            as {{ adapter.quote(feature) }},
         {%- endfor %}
         customers.sample_position
 
@@ -35,10 +36,10 @@ sample as (
 segmentation_sample as (
 
     select
-        active_customers.customer_id,
         {%- for feature in segmentation.features %}
-        active_customers.{{ adapter.quote(feature) }}{{ ',' if not loop.last }}
+        active_customers.{{ adapter.quote(feature) }},
         {%- endfor %}
+        active_customers.customer_id
 
     from active_customers
 

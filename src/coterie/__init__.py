@@ -1,0 +1,12 @@
+"""Coterie: customer segments and per-customer predictions, learned from tables, kept as tables.
+
+The library is the learning half of the dbt package of the same name. It takes tables and returns
+tables, and knows neither dbt nor a database:
+
+- ``coterie.binning``: cut numeric features once into integer bins.
+- ``coterie.propensity``: an additive classifier whose fitted form is one table of weights.
+- ``coterie.segmentation``: k-means segments whose fitted form is one table of centers.
+- ``coterie.demo``: a generated shop with a known truth.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,60 @@
+"""What a fit reads about the run that it belongs to."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+import pyarrow as pa
+
+import coterie
+from coterie import tables
+
+
+def read_run(
+    fit_settings: pa.Table, as_of: pa.Table, *, topic: str
+) -> tuple[datetime.date | None, dict[str, Any]]:
+    """Read the date and the settings of a fit.
+
+    Parameters
+    ----------
+    fit_settings : pa.Table
+        One row per topic: topic, settings_text (JSON), settings_hash, refit_interval_days,
+        is_empty, package_version.
+    as_of : pa.Table
+        At most one row: as_of_date.
+    topic : str
+        ``feature_bins``, ``propensity`` or ``segmentation``.
+
+    Returns
+    -------
+    as_of_date : date or None
+        None where there is nothing to look at.
+    settings : dict
+        The settings of the topic with ``settings_hash``, ``bin_settings_hash``,
+        ``refit_interval_days`` and ``is_empty`` beside them.
+
+    Raises
+    ------
+    ValueError
+        If the installed library is not of the version of the dbt package.
+    """
+    rows = {row["topic"]: row for row in fit_settings.to_pylist()}
+    dates = as_of["as_of_date"].to_pylist()
+    as_of_date = tables.as_date(dates[0]) if dates else None
+    if topic not in rows:
+        return None, {"is_empty": True}
+    row = rows[topic]
+    if row["package_version"] != coterie.__version__:
+        raise ValueError(
+            f"the dbt package is coterie {row['package_version']}, but the installed library is "
+            f"coterie {coterie.__version__}: pip install coterie=={row['package_version']}"
+        )
+    return as_of_date, {
+        **json.loads(row["settings_text"]),
+        "settings_hash": row["settings_hash"],
+        "bin_settings_hash": rows["feature_bins"]["settings_hash"],
+        "refit_interval_days": row["refit_interval_days"],
+        "is_empty": row["is_empty"],
+    }

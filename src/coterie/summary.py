@@ -1,0 +1,179 @@
+"""Print what the marts of a built DuckDB file say: ``python -m coterie.summary``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+SEGMENTS = """
+    select
+        segment_name as segment,
+        customer_count as customers,
+        printf('%5.1f %%', 100 * customer_share) as "of customers",
+        printf('%5.1f %%', 100 * revenue_share) as "of revenue"
+    from {schema}.coterie__segment_profiles
+    where segmentation_name = $segmentation
+    order by revenue_share desc, customer_count desc
+"""
+
+SCORES = """
+    select
+        prediction_name as prediction,
+        count(*) as customers,
+        count(probability) as "with a published probability",
+        printf('%.1f %%', 100 * avg(probability)) as "mean probability"
+    from {schema}.coterie__customer_predictions
+    group by prediction_name
+    order by prediction_name
+"""
+
+VERSIONS = """
+    select
+        model_name as model,
+        model_version as version,
+        gate_status as gate,
+        training_row_count as "rows learnt from",
+        gate_reason as why
+    from {schema}.coterie__model_versions
+    where is_newest or model_version = 'none'
+    order by model_name
+"""
+
+METRICS = """
+    with
+
+    pooled as (
+
+        select *
+        from {schema}.coterie__model_metrics
+        inner join {schema}.coterie__model_versions using (model_name, model_version)
+        where is_newest and origin = 'pooled' and group_name = 'all'
+
+    )
+
+    select
+        model_name as model,
+        scorer_name as scorer,
+        round(max(metric_value) filter (where metric_name = 'roc_auc'), 3) as "ROC-AUC",
+        round(max(metric_value) filter (where metric_name = 'log_loss'), 3) as "log loss",
+        round(max(metric_value) filter (where metric_name = 'calibration_error'), 3) as "ECE",
+        round(max(metric_value) filter (where metric_name = 'predicted_over_observed'), 2)
+            as "predicted / observed",
+        round(max(metric_value) filter (where metric_name = 'top_decile_lift'), 1)
+            as "top-decile lift"
+    from pooled
+    group by model_name, scorer_name
+    order by model_name, "log loss"
+"""
+
+QUERIES = """\
+-- Who slips away: customers who bought often, but not for long
+select customer_id, days_since_last_order, order_count, net_amount
+from {schema}.coterie__customers
+where rfm_segment_code in ('cant_lose', 'at_risk')
+order by net_amount desc limit 10;
+
+-- Who is likely to buy in the next 30 days, and why
+select customer_id, round(probability, 3) as probability, reason_1_sentence, reason_2_sentence
+from {schema}.coterie__customer_predictions
+where score_status = 'scored' order by probability desc, customer_id limit 10;
+
+-- How far to trust it: the model beside its baselines, on dates after those it learnt from
+select origin, scorer_name, metric_name, metric_value, interval_lower, interval_upper
+from {schema}.coterie__model_metrics
+where metric_name in ('roc_auc', 'log_loss', 'predicted_over_observed')
+order by metric_name, origin, scorer_name;"""
+
+
+def summarise(database: Path) -> str:
+    """Read the marts of a built database as a page of text.
+
+    Parameters
+    ----------
+    database : Path
+        A DuckDB file in which the package was built. It is opened read-only.
+
+    Returns
+    -------
+    str
+        Segments, published predictions, model quality and queries to try.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ValueError
+        If the file holds no mart ``coterie__customers``.
+    """
+    if not database.exists():
+        raise FileNotFoundError(f"{database} does not exist; build it first with: make demo")
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.sql(
+            "select table_schema, table_name from information_schema.tables "
+            "where table_name like 'coterie\\_\\_%' escape '\\' order by table_schema"
+        ).fetchall()
+        marts = {name: schema for schema, name in found}
+        if "coterie__customers" not in marts:
+            raise ValueError(f"{database} holds no coterie__customers; build it with: dbt build")
+        schema = '"' + marts["coterie__customers"].replace('"', '""') + '"'
+        plain_schema = marts["coterie__customers"]
+
+        def table(query: str, **parameters: str) -> str:
+            result = connection.execute(query.format(schema=schema), parameters)
+            return _as_text(result.df())
+
+        as_of_date, customers = connection.sql(
+            f"select max(as_of_date), count(*) from {schema}.coterie__customers"
+        ).fetchall()[0]
+        parts = [f"{customers:,} customers as of {as_of_date}"]
+        if "coterie__segment_profiles" in marts:
+            names = connection.sql(
+                f"select distinct segmentation_name from {schema}.coterie__segment_profiles "
+                "order by segmentation_name"
+            ).fetchall()
+            for (name,) in names:
+                parts.append(f"Segments ({name})\n" + table(SEGMENTS, segmentation=name))
+        if "coterie__customer_predictions" in marts:
+            parts.append("Predictions\n" + table(SCORES))
+            parts.append("Models and their gates\n" + table(VERSIONS))
+            parts.append("Quality on later dates, pooled, beside the baselines\n" + table(METRICS))
+        parts.append("Three queries to try\n" + QUERIES.format(schema=plain_schema))
+        parts.append(f"The database: {database.resolve()}")
+    return "\n\n".join(parts)
+
+
+def _as_text(frame: pd.DataFrame) -> str:
+    """Lay out a frame as text: words to the left, numbers to the right."""
+    words = {
+        name: f"{{:<{frame[name].str.len().max()}}}".format
+        for name in frame.columns
+        if len(frame) and pd.api.types.is_string_dtype(frame[name])
+    }
+    return frame.to_string(index=False, justify="left", formatters=words, na_rep="")
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m coterie.summary", description=__doc__)
+    parser.add_argument(
+        "database",
+        nargs="?",
+        type=Path,
+        default=Path(os.environ.get("COTERIE_DATABASE", "coterie.duckdb")),
+        help="the DuckDB file (default: $COTERIE_DATABASE or coterie.duckdb)",
+    )
+    try:
+        print(summarise(parser.parse_args().database))
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

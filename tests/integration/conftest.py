@@ -1,0 +1,78 @@
+"""Hosts and builds that tests share. Builds run in the background, two at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from harness import Host, copy_host, install
+from scenarios import SCENARIOS
+
+
+@pytest.fixture(scope="session")
+def new_host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Host]:
+    """Return a function that gives a fresh copy of a host, without a database.
+
+    The package is installed once a host project.
+    """
+    installed: dict[str, Host] = {}
+    locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+    root = tmp_path_factory.mktemp("hosts")
+    numbers = iter(range(10**6))
+
+    def get(name: str) -> Host:
+        with locks[name]:
+            if name not in installed:
+                installed[name] = install(name, root / "installed" / name)
+        return copy_host(installed[name], root / f"{next(numbers)}")
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def built(
+    request: pytest.FixtureRequest, new_host: Callable[[str], Host]
+) -> Iterator[Callable[[str], object]]:
+    """Return a function that gives what a scenario has built.
+
+    All scenarios that the collected tests ask for are started at once.
+    """
+    executor = ThreadPoolExecutor(max_workers=2)
+    started: dict[str, Future] = {}
+
+    def start(name: str) -> None:
+        host_name, build = SCENARIOS[name]
+        started[name] = executor.submit(lambda: build(new_host(host_name)))
+
+    def get(name: str) -> object:
+        if name not in started:
+            start(name)
+        return started[name].result()
+
+    wanted = {
+        name
+        for item in request.session.items
+        for name in item.fixturenames
+        if not any(mark.args[0] for mark in item.iter_markers("skipif"))
+    }
+    for name in SCENARIOS:
+        if name in wanted:
+            start(name)
+    yield get
+    executor.shutdown(cancel_futures=True)
+
+
+def _fixture_of(name: str) -> object:
+    @pytest.fixture(scope="session", name=name)
+    def scenario(built: Callable[[str], object]) -> object:
+        return built(name)
+
+    scenario.__doc__ = f"Return what the scenario {name} has built."
+    return scenario
+
+
+# One fixture a scenario, by its name.
+globals().update({f"_{name}": _fixture_of(name) for name in SCENARIOS})

@@ -1,0 +1,433 @@
+"""Drive dbt in copies of the host projects, and read what it left in the database."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOSTS = REPOSITORY / "integration_tests"
+DEMO_SEEDS = REPOSITORY / "seeds" / "demo"
+
+#: Tables that keep what earlier builds have learned or decided.
+STATE_TABLES = (
+    "int_coterie__feature_bins",
+    "int_coterie__propensity_weights",
+    "int_coterie__propensity_backtests",
+    "int_coterie__gate_results",
+    "int_coterie__segment_centers",
+)
+
+#: The only clock in the house: left out of comparisons.
+CLOCK_COLUMNS = frozenset({"changed_at", "change_number"})
+
+#: Files are written so that clients of DuckDB 1.4 and later can open them.
+DUCKDB_CONFIG = {"storage_compatibility_version": "v1.4.0"}
+
+Table = pa.Table | pd.DataFrame | str
+
+
+@dataclass
+class DbtRun:
+    """One finished dbt command."""
+
+    arguments: list[str]
+    return_code: int
+    output: str
+    target: Path
+    seconds: float
+    _results: list[dict] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # The next command overwrites the file.
+        path = self.target / "run_results.json"
+        self._results = json.loads(path.read_text())["results"] if path.exists() else []
+
+    @property
+    def results(self) -> list[dict]:
+        """The results of run_results.json, one per node."""
+        return self._results
+
+    def result(self, name: str) -> dict:
+        """The result of the model, seed or test of this name."""
+        found = [r for r in self.results if name in r["unique_id"].split(".")]
+        assert len(found) == 1, f"{len(found)} results of {name} in `{' '.join(self.arguments)}`"
+        return found[0]
+
+    def results_with(self, *statuses: str) -> list[str]:
+        """The ids of the nodes that ended with one of these statuses."""
+        return sorted(r["unique_id"] for r in self.results if r["status"] in statuses)
+
+    @property
+    def words(self) -> str:
+        """The output on one line, so that line breaks do not matter in a search."""
+        return re.sub(r"\s+", " ", self.output)
+
+
+class DbtError(AssertionError):
+    """A dbt command ended otherwise than the test expected."""
+
+    def __init__(self, run: DbtRun):
+        tail = "\n".join(run.output.splitlines()[-60:])
+        super().__init__(f"`dbt {' '.join(run.arguments)}` ended with {run.return_code}:\n{tail}")
+        self.run = run
+
+
+@dataclass
+class Host:
+    """A copy of a host project with a database of its own.
+
+    Parameters
+    ----------
+    name
+        The host's folder in integration_tests, which is also its project and profile.
+    project
+        The folder of the copy.
+    database
+        The DuckDB file.
+    environment
+        Environment variables of every command.
+    variables
+        Vars of every command; those of a command go over them.
+    """
+
+    name: str
+    project: Path
+    database: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, object] = field(default_factory=dict)
+    last_build: DbtRun | None = field(default=None, repr=False)
+
+    @property
+    def target(self) -> Path:
+        return self.project / "target"
+
+    def dbt(
+        self,
+        *arguments: str,
+        variables: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
+        must_succeed: bool = True,
+        timeout: float = 300,
+    ) -> DbtRun:
+        """Run a dbt command here and return what came of it.
+
+        Raises
+        ------
+        DbtError
+            If the command fails although it must succeed.
+        """
+        given = self.variables | dict(variables or {})
+        command = [*arguments]
+        command += ["--project-dir", str(self.project), "--profiles-dir", str(self.project)]
+        if arguments[0] != "deps":
+            command += ["--target-path", str(self.target)]
+        if given:
+            command += ["--vars", json.dumps(given)]
+        results = self.target / "run_results.json"
+        results.unlink(missing_ok=True)
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command],
+            cwd=self.project,
+            env=_environment(self.database, self.environment | dict(environment or {})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        run = DbtRun(
+            arguments=list(arguments),
+            return_code=done.returncode,
+            output=done.stdout,
+            target=self.target,
+            seconds=time.monotonic() - started,
+        )
+        if must_succeed and run.return_code != 0:
+            raise DbtError(run)
+        if arguments[0] == "build":
+            self.last_build = run
+        return run
+
+    # ---- the database ----------------------------------------------------------------------
+
+    def connect(self, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
+        config = {} if read_only else DUCKDB_CONFIG
+        return duckdb.connect(str(self.database), read_only=read_only, config=config)
+
+    def write(self, tables: Mapping[str, Table]) -> None:
+        """Create or replace tables; a text is taken as the query that makes the table."""
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        with self.connect(read_only=False) as connection:
+            for name, table in tables.items():
+                if "." in name:
+                    connection.execute(f"create schema if not exists {name.split('.')[0]}")
+                if isinstance(table, str):
+                    connection.execute(f"create or replace table {name} as {table}")
+                else:
+                    connection.register("incoming_rows", table)
+                    connection.execute(
+                        f"create or replace table {name} as select * from incoming_rows"
+                    )
+                    connection.unregister("incoming_rows")
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """The rows of a query, in which {name} stands for the relation of a dbt node."""
+        names = set(re.findall(r"\{(\w+)\}", sql))
+        with self.connect() as connection:
+            return connection.sql(sql.format(**{name: self.relation(name) for name in names})).df()
+
+    def value(self, sql: str) -> object:
+        """The only value of a query."""
+        rows = self.query(sql)
+        assert rows.shape == (1, 1), f"{rows.shape} is not one value: {sql}"
+        return rows.iloc[0, 0]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """All rows of the relation of a dbt node."""
+        return self.query(f"select * from {{{name}}}")
+
+    def exists(self, name: str) -> bool:
+        """Whether the relation of a dbt node stands in the database."""
+        node = self.node(name)
+        if not self.database.exists():
+            return False
+        with self.connect() as connection:
+            found = connection.execute(
+                "select count(*) from information_schema.tables "
+                "where table_schema = ? and table_name = ?",
+                [node["schema"], node["alias"]],
+            ).fetchone()
+        return bool(found[0])
+
+    # ---- the manifest ----------------------------------------------------------------------
+
+    @property
+    def manifest(self) -> dict:
+        path = self.target / "manifest.json"
+        return _read_manifest(path, path.stat().st_mtime_ns)
+
+    def node(self, name: str) -> dict:
+        """The manifest's node of a model or seed of the package or the host."""
+        for kind in ("model", "seed"):
+            for project in ("coterie", self.name):
+                node = self.manifest["nodes"].get(f"{kind}.{project}.{name}")
+                if node:
+                    return node
+        raise KeyError(f"no model or seed {name} in the host {self.name}")
+
+    def relation(self, name: str) -> str:
+        node = self.node(name)
+        return f'"{node["schema"]}"."{node["alias"]}"'
+
+    def package_nodes(self, *kinds: str) -> list[dict]:
+        """The package's nodes of these resource types that would run here."""
+        return [
+            node
+            for node in self.manifest["nodes"].values()
+            if node["package_name"] == "coterie" and node["resource_type"] in kinds
+        ]
+
+    def package_relations(self) -> list[str]:
+        """The names of the package's models and seeds that have a relation."""
+        return sorted(
+            node["name"]
+            for node in self.package_nodes("model", "seed")
+            if node["config"]["materialized"] != "ephemeral"
+        )
+
+    def snapshot(self, names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
+        """The content of the package's relations, without its clock; what is absent is left out."""
+        frames = {}
+        with self.connect() as connection:
+            present = {
+                (schema, name)
+                for schema, name in connection.execute(
+                    "select table_schema, table_name from information_schema.tables"
+                ).fetchall()
+            }
+            for name in names if names is not None else self.package_relations():
+                node = self.node(name)
+                if (node["schema"], node["alias"]) in present:
+                    frame = connection.sql(f"select * from {self.relation(name)}").df()
+                    frames[name] = frame.drop(columns=CLOCK_COLUMNS & set(frame.columns))
+        return frames
+
+
+@lru_cache(maxsize=8)
+def _read_manifest(path: Path, changed_at: int) -> dict:
+    return json.loads(path.read_text())
+
+
+def _environment(database: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DBT_", "COTERIE_"))}
+    return (
+        inherited
+        | {
+            "COTERIE_DEMO_SEEDS": str(DEMO_SEEDS),
+            "COTERIE_TEST_DATABASE": str(database),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DBT_USE_COLORS": "false",
+            "DBT_VERSION_CHECK": "true",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        | dict(extra)
+    )
+
+
+def install(name: str, folder: Path, environment: Mapping[str, str] | None = None) -> Host:
+    """Copy a host project and install the package into it by `dbt deps`, from this checkout."""
+    project = folder / name
+    shutil.copytree(
+        HOSTS / name,
+        project,
+        ignore=shutil.ignore_patterns("target", "dbt_packages", "logs", "package-lock.yml"),
+    )
+    packages = {"packages": [{"local": str(REPOSITORY)}]}
+    (project / "packages.yml").write_text(yaml.safe_dump(packages))
+    host = Host(name, project, folder / f"{name}.duckdb", dict(environment or {}))
+    host.dbt("deps", timeout=60)
+    return host
+
+
+def copy_host(host: Host, folder: Path, *, with_database: bool = False) -> Host:
+    """A second copy of an installed host, with its database or with none."""
+    project = folder / host.name
+    shutil.copytree(host.project, project, symlinks=True)
+    copy = Host(
+        host.name,
+        project,
+        folder / f"{host.name}.duckdb",
+        dict(host.environment),
+        dict(host.variables),
+    )
+    if with_database:
+        shutil.copyfile(host.database, copy.database)
+    return copy
+
+
+def shuffled_demo(folder: Path, seed: int) -> Path:
+    """A copy of the demo CSVs with their rows in another order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    for path in sorted(DEMO_SEEDS.glob("*.csv")):
+        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if rows and not rows[-1].endswith("\n"):
+            rows[-1] += "\n"
+        order = generator.permutation(len(rows))
+        (folder / path.name).write_text(
+            header + "".join(rows[i] for i in order), encoding="utf-8", newline=""
+        )
+    return folder
+
+
+# ---- comparisons -------------------------------------------------------------------------------
+
+
+def differences(
+    left: Mapping[str, pd.DataFrame],
+    right: Mapping[str, pd.DataFrame],
+    *,
+    tolerance: float = 0.0,
+) -> list[str]:
+    """What differs between two snapshots, in words; empty if nothing does.
+
+    Rows are told apart by everything that is not a floating-point number. Codes, dates, counts
+    and texts must be equal, floating-point numbers within the tolerance, absolute or relative.
+    """
+    found = [f"{name}: only on the left" for name in sorted(set(left) - set(right))]
+    found += [f"{name}: only on the right" for name in sorted(set(right) - set(left))]
+    for name in sorted(set(left) & set(right)):
+        found += [f"{name}: {words}" for words in _differences(left[name], right[name], tolerance)]
+    return found
+
+
+def _differences(left: pd.DataFrame, right: pd.DataFrame, tolerance: float) -> list[str]:
+    if list(left.columns) != list(right.columns):
+        return [f"columns {list(left.columns)} and {list(right.columns)}"]
+    if len(left) != len(right):
+        return [f"{len(left)} and {len(right)} rows"]
+    if left.empty:
+        return []
+    left, right = _flat(left), _flat(right)
+    if list(left.columns) != list(right.columns):
+        return ["lists of other lengths"]
+    numbers = [c for c in left.columns if pd.api.types.is_float_dtype(left[c])]
+    others = [c for c in left.columns if c not in numbers]
+    left, right = _sorted(left, others, numbers), _sorted(right, others, numbers)
+    words = []
+    for column in others:
+        unequal = (left[column] != right[column]).to_numpy()
+        if unequal.any():
+            row = int(np.flatnonzero(unequal)[0])
+            words.append(
+                f"{column} differs in {unequal.sum()} of {len(left)} sorted rows, first "
+                f"{left[column].iloc[row]!r} and {right[column].iloc[row]!r}"
+            )
+    if words:
+        return words
+    for column in numbers:
+        a, b = left[column].to_numpy(dtype=float), right[column].to_numpy(dtype=float)
+        close = np.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+        if not close.all():
+            row = int(np.flatnonzero(~close)[0])
+            words.append(
+                f"{column} differs in {(~close).sum()} of {len(left)} rows by up to "
+                f"{np.nanmax(np.abs(a - b)):.3g}, first {a[row]!r} and {b[row]!r}"
+            )
+    return words
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with one column per element of a list and text in place of all but numbers."""
+    columns = {}
+    for name in frame.columns:
+        values = frame[name]
+        if pd.api.types.is_float_dtype(values):
+            columns[name] = values.astype(float)
+            continue
+        lists = [v for v in values if isinstance(v, list | np.ndarray)]
+        if lists and all(isinstance(e, float | np.floating) for v in lists for e in v):
+            width = max(len(v) for v in lists)
+            for i in range(width):
+                columns[f"{name}[{i}]"] = pd.Series(
+                    [
+                        float(v[i]) if isinstance(v, list | np.ndarray) and i < len(v) else np.nan
+                        for v in values
+                    ],
+                    index=frame.index,
+                )
+        else:
+            columns[name] = values.map(_text)
+    return pd.DataFrame(columns)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | np.ndarray):
+        return "[" + ", ".join(_text(v) for v in value) + "]"
+    return "" if value is None or value is pd.NaT or value is pd.NA else str(value)
+
+
+def _sorted(frame: pd.DataFrame, others: list[str], numbers: list[str]) -> pd.DataFrame:
+    keys = frame[others].copy()
+    for column in numbers:
+        # Rounded, so that noise in the last digits does not change the order.
+        keys[column] = frame[column].round(5)
+    order = keys.sort_values(others + numbers, kind="stable", na_position="last").index
+    return frame.loc[order].reset_index(drop=True)

@@ -1,0 +1,276 @@
+"""The builds that tests look at. Each is a function of a host; each is built once a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from harness import STATE_TABLES, Host, shuffled_demo
+from shops import FIRST_DAY, simulate_order_lines, simulate_orders
+
+#: The day from which Online Retail is looked at: a month before its data end.
+ONLINE_RETAIL_AS_OF = "2011-11-09"
+
+#: The environment of `every_input`, and another in which everything differs.
+MANY_THREADS = {
+    "COTERIE_TEST_THREADS": "4",
+    "COTERIE_TEST_DUCKDB_THREADS": "2",
+    "OMP_NUM_THREADS": "2",
+    "TZ": "UTC",
+}
+ONE_THREAD_ELSEWHERE = {
+    "COTERIE_TEST_THREADS": "1",
+    "COTERIE_TEST_DUCKDB_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "TZ": "Pacific/Auckland",
+}
+
+#: Customer ids that break careless quoting.
+ODD_IDS = [
+    "O'Brien",
+    'Anna "Nan" Smith',
+    "\N{SHOPPING BAGS} emoji \N{SMILING FACE WITH HEART-SHAPED EYES}",
+    "'; drop table shop.orders; --",
+    "back\\slash {{ jinja }} %s $1",
+    "  spaces and \t tabs  ",
+    "null",
+    "Ünïcödé 漢字",
+]
+ODD_ORDER_ID = "order '\N{PARTY POPPER}' \"1\""
+
+
+def source_of(table: str) -> str:
+    """What a var holds to map a table of `bare_shop`."""
+    return "{{ source('shop', '" + table + "') }}"
+
+
+# ---- other people's projects -------------------------------------------------------------------
+
+
+def build_odd_names(host: Host) -> Host:
+    host.dbt("build")
+    return host
+
+
+def build_every_input(host: Host) -> Host:
+    host.environment |= MANY_THREADS
+    host.dbt("build")
+    return host
+
+
+def build_every_input_elsewhere(host: Host) -> Host:
+    folder = shuffled_demo(host.project.parent / "shuffled", seed=1)
+    host.environment |= ONE_THREAD_ELSEWHERE | {"COTERIE_DEMO_SEEDS": str(folder)}
+    host.dbt("build", "--exclude-resource-type", "test")
+    return host
+
+
+def build_own_schemas(host: Host) -> Host:
+    orders = simulate_orders(300, seed=31)
+    # Some have signed up and never bought, some have bought and never signed up.
+    ids = [*orders["customer_id"].drop_duplicates().iloc[20:], "new-1", "new-2", "new-3"]
+    host.write(
+        {
+            'webshop_raw."OrderTable"': orders.rename(
+                columns={
+                    "order_id": "id",
+                    "ordered_at": "created_at",
+                    "order_amount": "total_net",
+                }
+            ),
+            'webshop_raw."CustomerTable"': pd.DataFrame(
+                {"id": ids, "created_at": FIRST_DAY, "country_code": "NL"}
+            ),
+        }
+    )
+    host.dbt("build")
+    return host
+
+
+def build_online_retail(host: Host) -> Host:
+    host.environment |= {"COTERIE_REAL_DATA": os.environ["COTERIE_REAL_DATA"]}
+    host.variables |= {"coterie__as_of_date": ONLINE_RETAIL_AS_OF}
+    host.dbt("build")
+    return host
+
+
+# ---- bad input ---------------------------------------------------------------------------------
+
+
+def build_dirty_shop(host: Host) -> SimpleNamespace:
+    """Build a shop with every kind of bad row at once, and say what must become of each."""
+    orders = simulate_orders(400, seed=12)
+    lines = simulate_order_lines(orders, product_count=40, seed=13)
+    names = orders["customer_id"].unique()
+    odd_ids = dict(zip(names[:: len(names) // len(ODD_IDS)], ODD_IDS, strict=False))
+    orders["customer_id"] = orders["customer_id"].replace(odd_ids)
+    lines["order_id"] = lines["order_id"].replace(orders["order_id"].iloc[100], ODD_ORDER_ID)
+    orders.loc[orders.index[100], "order_id"] = ODD_ORDER_ID
+    guests = orders.sample(30, random_state=1)
+    guests = guests.assign(order_id="guest-" + guests["order_id"], customer_id=None)
+    customers = pd.DataFrame({"customer_id": [*orders["customer_id"].unique(), "never bought"]})
+    customers["signed_up_at"] = FIRST_DAY
+
+    def copies(count: int, **columns: object) -> pd.DataFrame:
+        made = pd.concat([orders.iloc[[0]]] * count, ignore_index=True)
+        return made.assign(is_amount_missing=False, **columns)
+
+    # Of two rows of a key the newest is accepted.
+    older = orders.iloc[[5, 17, 40]]
+    older = older.assign(ordered_at=older["ordered_at"] - pd.Timedelta(hours=1))
+    bad_orders = [
+        (copies(4, order_id=None), "missing_order_id"),
+        (copies(2, order_id=["time-1", "time-2"], ordered_at=pd.NaT), "missing_ordered_at"),
+        (
+            copies(2, order_id=["none-1", "none-2"]).assign(is_amount_missing=True),
+            "missing_order_amount",
+        ),
+        (copies(2, order_id=["nan-1", "nan-2"], order_amount=np.nan), "invalid_order_amount"),
+        (copies(2, order_id=["inf-1", "inf-2"], order_amount=np.inf), "invalid_order_amount"),
+        (copies(1, order_id=["inf-3"], order_amount=-np.inf), "invalid_order_amount"),
+        (
+            copies(1, order_id=["far-future"], ordered_at=pd.Timestamp("2099-05-01 12:00")),
+            "future_dated",
+        ),
+        (older, "duplicate"),
+    ]
+    bad_lines = [
+        (lines.iloc[:3].assign(order_id=["ghost-1", "ghost-2", "far-future"]), "unknown_order"),
+        (lines.iloc[:2].assign(line_amount=[np.nan, np.inf]), "invalid_line_amount"),
+        (lines.iloc[2:3].assign(product_id=None), "missing_product_id"),
+        (lines.iloc[3:4].assign(order_id=None), "missing_order_id"),
+    ]
+    bad_customers = [
+        (customers.iloc[:2], "duplicate"),
+        (customers.iloc[:3].assign(customer_id=None), "missing_customer_id"),
+    ]
+
+    all_orders = pd.concat([orders, guests, *[rows for rows, _ in bad_orders]], ignore_index=True)
+    all_orders["is_amount_missing"] = all_orders["is_amount_missing"].eq(True)
+    host.write(
+        {
+            "shop.given_orders": all_orders.sample(frac=1, random_state=2),
+            "shop.given_lines": pd.concat([lines, *[rows for rows, _ in bad_lines]]),
+            "shop.customers": pd.concat([customers, *[rows for rows, _ in bad_customers]]),
+        }
+    )
+    # NaN and NULL are one thing in pandas and two in the database.
+    host.write(
+        {
+            "shop.orders": """
+                select
+                    * exclude (is_amount_missing) replace (
+                        case
+                            when not is_amount_missing
+                                then coalesce(order_amount, cast('nan' as double))
+                        end as order_amount
+                    )
+                from shop.given_orders
+            """,
+            "shop.order_lines": """
+                select * replace (coalesce(line_amount, cast('nan' as double)) as line_amount)
+                from shop.given_lines
+            """,
+        }
+    )
+    host.variables |= {
+        "coterie__customers_relation": source_of("customers"),
+        "coterie__order_lines_relation": source_of("order_lines"),
+    }
+    host.dbt("build")
+
+    def expected(bad: list, key: str) -> list[tuple[str, str]]:
+        return sorted(("" if pd.isna(k) else k, rule) for rows, rule in bad for k in rows[key])
+
+    return SimpleNamespace(
+        host=host,
+        orders=orders,
+        guests=guests,
+        lines=lines,
+        rejected={
+            "orders": expected(bad_orders, "order_id"),
+            "order_lines": expected(bad_lines, "order_id"),
+            "customers": expected(bad_customers, "customer_id"),
+        },
+    )
+
+
+def build_empty_shop(host: Host) -> Host:
+    host.write({"shop.orders": simulate_orders(1).iloc[:0]})
+    host.dbt("build")
+    return host
+
+
+def build_one_customer_shop(host: Host) -> Host:
+    host.write(
+        {
+            "shop.orders": pd.DataFrame(
+                {
+                    "order_id": ["1"],
+                    "customer_id": ["only one"],
+                    "ordered_at": [FIRST_DAY],
+                    "order_amount": [25.5],
+                }
+            )
+        }
+    )
+    host.dbt("build")
+    return host
+
+
+def build_shop_before_its_time(host: Host) -> Host:
+    host.write({"shop.orders": simulate_orders(100, seed=14)})
+    host.variables |= {"coterie__as_of_date": "2023-12-01"}
+    host.dbt("build")
+    return host
+
+
+# ---- state -------------------------------------------------------------------------------------
+
+
+def build_growing_shop(host: Host) -> SimpleNamespace:
+    """Build one database in turn: dry, with 10 customers, with 5,010, again, and dry again."""
+    few = simulate_orders(10, seed=21)
+    many = simulate_orders(5000, seed=22, first_customer=11)
+    story = SimpleNamespace(host=host)
+
+    host.write({"shop.orders": few})
+    host.dbt("compile")
+    story.after_fresh_compile = [name for name in STATE_TABLES if host.exists(name)]
+    host.dbt("build", "--empty")
+    story.after_fresh_empty_build = host.snapshot(STATE_TABLES)
+
+    host.dbt("build")
+    story.few = host.snapshot()
+
+    host.write({"shop.orders": pd.concat([few, many], ignore_index=True)})
+    host.dbt("build")
+    story.many = host.snapshot()
+
+    host.dbt("build", "--exclude-resource-type", "test")
+    story.again = host.snapshot()
+
+    host.dbt("compile")
+    story.after_compile = host.snapshot()
+
+    host.dbt("build", "--empty", "--exclude-resource-type", "test")
+    story.after_empty_build = host.snapshot(STATE_TABLES)
+    return story
+
+
+#: Name: the host project and what to do with it. The longest first: two are built at a time.
+SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
+    "growing_shop": ("bare_shop", build_growing_shop),
+    "online_retail": ("online_retail", build_online_retail),
+    "every_input": ("every_input", build_every_input),
+    "every_input_elsewhere": ("every_input", build_every_input_elsewhere),
+    "dirty_shop": ("bare_shop", build_dirty_shop),
+    "empty_shop": ("bare_shop", build_empty_shop),
+    "one_customer_shop": ("bare_shop", build_one_customer_shop),
+    "shop_before_its_time": ("bare_shop", build_shop_before_its_time),
+    "odd_names": ("odd_names", build_odd_names),
+    "own_schemas": ("own_schemas", build_own_schemas),
+}

@@ -1,0 +1,230 @@
+"""The package in other people's projects."""
+
+import pandas as pd
+import pytest
+from harness import HOSTS, REPOSITORY
+
+RFM_CODES = {
+    "champion",
+    "loyal",
+    "potential_loyalist",
+    "new_customer",
+    "promising",
+    "need_attention",
+    "about_to_sleep",
+    "at_risk",
+    "cant_lose",
+    "hibernating",
+    "lapsed",
+    "prospect",
+}
+
+INPUTS = ["orders", "customers", "order_lines", "products", "events", "identities", "messages"]
+
+BUILT = ["odd_names", "every_input", "own_schemas"]
+
+
+@pytest.fixture(params=BUILT)
+def host(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_a_build_ends_without_errors(host):
+    results = host.last_build.results
+    assert results
+    bad = [r["unique_id"] for r in results if r["status"] in {"error", "fail", "skipped"}]
+    assert bad == []
+
+
+def test_the_hosts_own_nodes_are_built_too(host):
+    own = [r for r in host.last_build.results if r["unique_id"].split(".")[1] == host.name]
+    assert {r["status"] for r in own} <= {"success", "pass"}
+
+
+def test_demo_seeds_and_unit_tests_stay_at_home(host):
+    ran = [r["unique_id"] for r in host.last_build.results]
+    assert [i for i in ran if i.startswith("unit_test.")] == []
+    assert [i for i in ran if "coterie__demo_" in i] == []
+    assert [n for n in host.manifest["nodes"] if "coterie__demo_" in n] == []
+    assert host.manifest["unit_tests"] == {}
+
+
+def test_every_customer_has_one_code_of_each_kind(host):
+    customers = host.table("coterie__customers")
+    assert len(customers) > 0
+    assert customers["customer_id"].is_unique
+    assert set(customers["rfm_segment_code"]) <= RFM_CODES
+    assert customers["segment_code"].notna().all()
+    assert customers["segment_name"].notna().all()
+    segments = host.table("coterie__customer_segments").set_index("customer_id")
+    assert segments.index.is_unique
+    codes = ["rfm_segment_code", "segment_code"]
+    both = customers.set_index("customer_id")
+    pd.testing.assert_frame_equal(
+        both[codes].sort_index(), segments[codes].sort_index(), check_like=True
+    )
+
+
+def test_every_score_has_a_status(host):
+    predictions = host.table("coterie__customer_predictions")
+    shown = predictions["score_status"].isin(["scored", "baseline_rate", "cohort_rate"])
+    assert predictions["probability"].notna().equals(shown)
+    assert predictions.loc[shown, "probability"].between(0, 1).all()
+    assert not predictions.duplicated(["customer_id", "prediction_name"]).any()
+
+
+def test_marts_keep_their_contracts(host):
+    marts = [n for n in host.package_nodes("model") if "marts" in n["fqn"]]
+    assert {n["name"] for n in marts} >= {
+        "coterie__customers",
+        "coterie__customer_segments",
+        "coterie__segment_profiles",
+        "coterie__customer_predictions",
+        "coterie__model_versions",
+        "coterie__model_metrics",
+    }
+    assert [n["name"] for n in marts if not n["config"]["contract"]["enforced"]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("odd_names", "main_"), ("every_input", "main_"), ("own_schemas", "dwh_")]
+)
+def test_schemas_follow_the_hosts_rule(request, name, prefix):
+    host = request.getfixturevalue(name)
+    schemas = {n["schema"] for n in host.package_nodes("model", "seed")}
+    assert schemas == {f"{prefix}coterie{part}" for part in ("", "_staging", "_internal")}
+    assert host.node("coterie__customers")["schema"] == f"{prefix}coterie"
+    assert host.node("stg_coterie__orders")["schema"] == f"{prefix}coterie_staging"
+    assert host.node("int_coterie__customer_features")["schema"] == f"{prefix}coterie_internal"
+
+
+# ---- odd_names ---------------------------------------------------------------------------------
+
+
+def test_odd_names_and_types_add_up(odd_names):
+    own = odd_names.query(
+        """
+        with known as (
+            select
+                "KundenNr" as customer_id,
+                "select" as ordered_on,
+                "Total (net)"
+                    - case when "Refunded When" < as_of.as_of_date then "from" else 0 end
+                    as net_amount
+            from {sales_headers}
+            cross join (select max(as_of_date) as as_of_date from {coterie__customers}) as as_of
+            where
+                -- The wall time in UTC, whatever the zone of this session.
+                not coalesce(
+                    "group" = 'Storno'
+                    and coalesce("Group's Since" at time zone 'UTC', "select")
+                        < as_of.as_of_date,
+                    false
+                )
+                and "select" < as_of.as_of_date
+        )
+        select
+            cast(customer_id as varchar) as customer_id,
+            count(*) as order_count,
+            round(sum(net_amount), 2) as net_amount
+        from known
+        where net_amount > 0
+        group by customer_id
+        """
+    ).set_index("customer_id")
+    customers = odd_names.table("coterie__customers").set_index("customer_id")
+    bought = customers[customers["order_count"] > 0].loc[own.index]
+    assert len(bought) == (customers["order_count"] > 0).sum()
+    assert bought["order_count"].astype(int).tolist() == own["order_count"].astype(int).tolist()
+    difference = bought["net_amount"].astype(float) - own["net_amount"].astype(float)
+    assert difference.abs().max() < 0.005
+
+
+def test_ids_of_any_type_become_plain_text(odd_names):
+    ids = odd_names.query("select order_id, customer_id from {int_coterie__orders}")
+    assert ids["order_id"].str.fullmatch(r"1000000000\d{5}").all()
+    assert ids["customer_id"].str.fullmatch(r"[1-9]\d{0,2}").all()
+
+
+def test_a_column_of_our_name_is_found_in_any_case(odd_names):
+    staged = odd_names.query(
+        "select count(coupon_code) as coupons, count(payment_method) as payments, "
+        "count(sales_channel) as channels from {stg_coterie__orders}"
+    ).iloc[0]
+    # Coupon_Code is ours but for the case; "Sales Channel" is another name and is not mapped.
+    assert staged.tolist() == [2400 // 7, 2400, 0]
+
+
+def test_inputs_that_are_not_mapped_are_empty(odd_names):
+    for name in INPUTS[1:]:
+        assert odd_names.value(f"select count(*) from {{stg_coterie__{name}}}") == 0
+
+
+# ---- every_input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_input_is_read_whole(every_input, name):
+    theirs = {
+        "orders": "erp_sales",
+        "customers": "crm_contacts",
+        "order_lines": "erp_sale_items",
+        "products": "pim_articles",
+        "events": "web_hits",
+        "identities": "web_logins",
+        "messages": "mail_sends",
+    }
+    given = every_input.value(f"select count(*) from {{{theirs[name]}}}")
+    staged = every_input.value(f"select count(*) from {{stg_coterie__{name}}}")
+    assert staged == given > 0
+    accepted = every_input.value(f"select count(*) from {{int_coterie__{name}}}")
+    assert accepted > 0.95 * given
+
+
+def test_every_input_reaches_the_lineage(every_input):
+    parents = {
+        parent
+        for name in INPUTS
+        for parent in every_input.node(f"stg_coterie__{name}")["depends_on"]["nodes"]
+    }
+    assert len([p for p in parents if p.startswith("model.every_input.")]) == len(INPUTS)
+
+
+# ---- own_schemas -------------------------------------------------------------------------------
+
+
+def test_a_model_called_customers_is_left_alone(own_schemas):
+    node = own_schemas.manifest["nodes"]["model.own_schemas.customers"]
+    assert (node["schema"], node["alias"]) == ("warehouse", "customers")
+    customers = own_schemas.query("select * from warehouse.customers")
+    assert list(customers.columns) == ["customer_id", "signed_up_at", "remark"]
+    assert set(customers["remark"]) == {"a model of the host"}
+    source = own_schemas.query('select id from webshop_raw."CustomerTable"')
+    assert sorted(customers["customer_id"]) == sorted(source["id"])
+
+
+def test_the_hosts_calendar_and_hooks_are_left_alone(own_schemas):
+    assert own_schemas.value("select count(*) from warehouse.metricflow_time_spine") == 1461
+    assert own_schemas.value("select count(*) from audit.runs") >= 1
+    spines = [n for n, m in own_schemas.manifest["nodes"].items() if m.get("time_spine")]
+    assert spines == ["model.own_schemas.metricflow_time_spine"]
+
+
+def test_customers_are_those_of_both_inputs(own_schemas):
+    expected = own_schemas.query(
+        'select id from webshop_raw."CustomerTable" '
+        'union select customer_id from webshop_raw."OrderTable" where customer_id is not null'
+    )
+    customers = own_schemas.table("coterie__customers")
+    assert sorted(customers["customer_id"]) == sorted(expected["id"])
+
+
+# ---- all ---------------------------------------------------------------------------------------
+
+
+def test_every_host_installs_the_package_beside_it():
+    for project in sorted(HOSTS.iterdir()):
+        if (project / "dbt_project.yml").exists():
+            packages = (project / "packages.yml").read_text()
+            assert "local: ../.." in packages
+            assert (project / "../..").resolve() == REPOSITORY

@@ -1,0 +1,47 @@
+"""The same input gives the same rows, whatever the threads, the row order and the system's zone."""
+
+import pytest
+from harness import differences, shuffled_demo
+from scenarios import MANY_THREADS
+
+TOLERANCE = 1e-9
+
+
+@pytest.fixture
+def rebuilt(new_host, tmp_path):
+    """Return a function that builds `every_input` in another environment."""
+
+    def build(environment, shuffle_seed=None):
+        host = new_host("every_input")
+        host.environment |= MANY_THREADS | environment
+        if shuffle_seed is not None:
+            folder = shuffled_demo(tmp_path / "shuffled", shuffle_seed)
+            host.environment["COTERIE_DEMO_SEEDS"] = str(folder)
+        host.dbt("build", "--exclude-resource-type", "test")
+        return host.snapshot()
+
+    return build
+
+
+def test_nothing_depends_on_threads_row_order_and_zone(every_input, every_input_elsewhere):
+    left, right = every_input.snapshot(), every_input_elsewhere.snapshot()
+    assert len(left) > 20
+    assert differences(left, right, tolerance=TOLERANCE) == []
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("environment", "shuffle_seed"),
+    [
+        pytest.param({"COTERIE_TEST_THREADS": "1"}, None, id="one dbt thread"),
+        pytest.param({"COTERIE_TEST_DUCKDB_THREADS": "1"}, None, id="one DuckDB thread"),
+        pytest.param({"OMP_NUM_THREADS": "1"}, None, id="one OpenMP thread"),
+        pytest.param({}, 2, id="shuffled rows"),
+        pytest.param({}, 3, id="rows shuffled otherwise"),
+        pytest.param({"TZ": "Pacific/Auckland"}, None, id="another zone"),
+        pytest.param({"TZ": "America/Los_Angeles"}, None, id="a zone west of Greenwich"),
+    ],
+)
+def test_nothing_depends_on(every_input, rebuilt, environment, shuffle_seed):
+    again = rebuilt(environment, shuffle_seed)
+    assert differences(every_input.snapshot(), again, tolerance=TOLERANCE) == []

@@ -1,0 +1,595 @@
+import datetime
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import expit, logit
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
+
+from coterie import propensity
+from coterie.binning import FeatureBinner, bin_values, fit_feature_bins
+from coterie.propensity import (
+    PROPENSITY_BACKTEST_SCHEMA,
+    PROPENSITY_WEIGHTS_SCHEMA,
+    AdditiveClassifier,
+    backtest_propensity,
+    calibration_rows,
+    fit_propensity_weights,
+    intercept_shift,
+)
+
+DAY = datetime.date(2024, 1, 1)
+FEATURES = ["a", "b", "c"]
+SETTINGS = {
+    "features": FEATURES,
+    "settings_hash": "s",
+    "bin_settings_hash": "bins",
+    "code_version": "1",
+    "refit_interval_days": "30",
+    "horizons": {"purchase_30d": 30, "purchase_90d": 90},
+    "min_positive_count": 50,
+    "min_negative_count": 50,
+    "max_iter_candidates": [20, 40],
+    "is_empty": "False",
+}
+
+
+@parametrize_with_checks([AdditiveClassifier()])
+def test_the_classifier_is_a_scikit_learn_classifier(estimator, check):
+    check(estimator)
+
+
+def simulated(count=2000, seed=0):
+    """Additive, non-linear, with missing values that carry meaning."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(count, 6))
+    X[:, 1] = rng.poisson(1.0, count)
+    X[:, 2] = rng.lognormal(size=count)
+    X[rng.random(count) < 0.2, 3] = np.nan
+    log_odds = (
+        1.5 * np.abs(X[:, 0])
+        - 1.0 * (X[:, 1] == 0)
+        + 0.8 * np.log(X[:, 2])
+        + np.where(np.isnan(X[:, 3]), -1.0, np.sin(2 * np.nan_to_num(X[:, 3])))
+        - 1.5
+    )
+    return X, (rng.random(count) < expit(log_odds)).astype(int)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return AdditiveClassifier().fit(*simulated())
+
+
+def test_two_groups_get_their_own_rates():
+    X = np.repeat([0.0, 1.0], 500)[:, np.newaxis]
+    y = np.concatenate([np.arange(500) < 100, np.arange(500) < 300])
+    classifier = AdditiveClassifier(max_iter=400, l2_regularization=0).fit(X, y)
+    np.testing.assert_allclose(classifier.predict_proba([[0], [1]])[:, 1], [0.2, 0.6], atol=1e-6)
+    assert classifier.intercept_ == pytest.approx((logit(0.2) + logit(0.6)) / 2, abs=1e-5)
+
+
+def test_the_table_equals_the_boosting_it_was_read_from(fitted):
+    X, y = simulated()
+    bins = bin_values(X, FeatureBinner().fit(X).bin_edges_).astype(float)
+    bins[bins == 0] = np.nan
+    booster = HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=150,
+        max_leaf_nodes=3,
+        min_samples_leaf=40,
+        l2_regularization=1.0,
+        interaction_cst="no_interactions",
+        early_stopping=False,
+    ).fit(bins, y)
+    np.testing.assert_allclose(
+        fitted.decision_function(X), booster.decision_function(bins), atol=1e-9
+    )
+
+
+def test_contributions_have_mean_0_in_training(fitted):
+    contributions = fitted.contributions(simulated()[0])
+    np.testing.assert_allclose(contributions.mean(axis=0), 0, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(X=arrays(np.float64, (5, 6), elements=st.floats()))
+def test_contributions_and_intercept_are_the_log_odds_of_any_row(fitted, X):
+    log_odds = fitted.contributions(X).sum(axis=1) + fitted.intercept_
+    probability = fitted.predict_proba(X)
+    np.testing.assert_array_equal(fitted.decision_function(X), log_odds)
+    np.testing.assert_allclose(logit(probability[:, 1]), log_odds, atol=1e-9)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+
+
+def test_a_missing_value_that_training_never_saw_is_neutral():
+    X, y = simulated()
+    X = X[:, :2]
+    classifier = AdditiveClassifier().fit(X, y)
+    assert [weights[0] for weights in classifier.weights_] == [0.0, 0.0]
+    assert classifier.decision_function([[np.nan, np.nan]])[0] == classifier.intercept_
+
+
+def test_a_column_without_values_weighs_nothing():
+    X, y = simulated()
+    X[:, 5] = np.nan
+    classifier = AdditiveClassifier().fit(X, y)
+    np.testing.assert_array_equal(classifier.weights_[5], [0.0, 0.0])
+
+
+def test_given_edges_are_kept_and_an_unseen_bin_follows_its_neighbour():
+    X, y = simulated()
+    edges = [[-1.0, 0.0, 1.0, 50.0]]
+    classifier = AdditiveClassifier(bin_edges=edges).fit(X[:, :1], y)
+    np.testing.assert_array_equal(classifier.bin_edges_[0], edges[0])
+    assert classifier.weights_[0][5] == classifier.weights_[0][4]
+
+
+@pytest.mark.parametrize("edges", [[[1.0]], [[1.0, 1.0], [0.0]], [[2.0, np.inf], [0.0]]])
+def test_edges_that_do_not_fit_are_refused(edges):
+    X, y = simulated()
+    with pytest.raises(ValueError, match="bin_edges"):
+        AdditiveClassifier(bin_edges=edges).fit(X[:, :2], y)
+
+
+@pytest.mark.parametrize("use_names", [True, False])
+def test_a_stored_table_predicts_exactly_as_its_estimator(use_names):
+    import pandas as pd
+
+    X, y = simulated()
+    X = np.hstack([X, X])  # from x10 on, names do not sort as numbers do
+    if use_names:
+        X = pd.DataFrame(X, columns=list("lkjihgfedcba"))
+    classifier = AdditiveClassifier().fit(X, y)
+    table = classifier.to_table()
+    shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
+    features = list(X.columns) if use_names else None
+    for read in (
+        AdditiveClassifier.from_table(table),
+        AdditiveClassifier.from_table(shuffled, features=features),
+    ):
+        np.testing.assert_array_equal(read.predict_proba(X), classifier.predict_proba(X))
+        np.testing.assert_array_equal(read.predict(X), classifier.predict(X))
+        assert read.to_table().equals(table)
+    again = clone(read).fit(X, y)
+    assert again.bin_edges_[0].tolist() == classifier.bin_edges_[0].tolist()
+
+
+def test_a_table_that_is_no_estimator_is_refused(fitted):
+    table = fitted.to_table()
+    with pytest.raises(ValueError, match="2 intercepts"):
+        AdditiveClassifier.from_table(
+            pa.concat_tables(
+                [table, table.set_column(4, "intercept", pa.array([9.0] * table.num_rows))]
+            )
+        )
+    with pytest.raises(ValueError, match="bins of feature x0"):
+        AdditiveClassifier.from_table(table.slice(1))
+    with pytest.raises(ValueError, match="x3"):
+        AdditiveClassifier.from_table(table, features=["x3"])
+    with pytest.raises(ValueError, match="no column weight"):
+        AdditiveClassifier.from_table(table.drop_columns("weight"))
+
+
+def test_row_order_and_threads_change_no_weight(fitted):
+    X, y = simulated()
+    order = np.random.default_rng(1).permutation(len(X))
+    with threadpool_limits(2):
+        other = AdditiveClassifier(random_state=7).fit(X[order], y[order])
+    assert other.to_table().equals(fitted.to_table())
+
+
+def test_the_recalibrated_mean_is_the_observed_rate(fitted):
+    X, y = simulated(seed=1)
+    classifier = AdditiveClassifier.from_table(fitted.to_table())
+    late = (y == 1) | (np.arange(len(y)) % 4 == 0)
+    classifier.recalibrate_intercept(X[late], y[late])
+    assert classifier.predict_proba(X[late])[:, 1].mean() == pytest.approx(y[late].mean())
+    assert classifier.intercept_ > fitted.intercept_
+    with pytest.raises(ValueError, match="one class only"):
+        classifier.recalibrate_intercept(X[:2], [1, 1])
+    with pytest.raises(ValueError, match="holds the class 2"):
+        classifier.recalibrate_intercept(X[:2], [1, 2])
+
+
+@given(
+    arrays(np.float64, st.integers(2, 30), elements=st.floats(-30, 30)),
+    st.integers(1, 10),
+)
+def test_the_shift_meets_the_rate_from_anywhere(log_odds, positives):
+    outcomes = np.arange(len(log_odds)) < min(positives, len(log_odds) - 1)
+    shifted = expit(log_odds + intercept_shift(log_odds, outcomes))
+    assert shifted.mean() == pytest.approx(outcomes.mean(), abs=1e-8)
+
+
+def test_accuracy_matches_a_small_lightgbm_on_additive_data():
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y = simulated(8000, seed=2)
+    X_test, y_test = simulated(40_000, seed=3)
+    peer = lightgbm.LGBMClassifier(
+        num_leaves=6,
+        n_estimators=150,
+        learning_rate=0.05,
+        colsample_bytree=0.7,
+        subsample=0.8,
+        subsample_freq=1,
+        min_child_samples=40,
+        n_jobs=1,
+        random_state=0,
+        verbose=-1,
+    ).fit(X, y)
+    ours = AdditiveClassifier(max_iter=300).fit(X, y).predict_proba(X_test)[:, 1]
+    theirs = peer.predict_proba(X_test)[:, 1]
+    assert roc_auc_score(y_test, ours) > roc_auc_score(y_test, theirs) - 0.005
+    assert log_loss(y_test, ours) < log_loss(y_test, theirs) + 0.005
+
+
+def training_rows(
+    origin_count=8, per_origin=150, seed=0, level=lambda days_back: 0.0, model="purchase_30d"
+):
+    """Customers at origins 30 days apart, with a level of the log-odds that may move."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for step in range(1, origin_count + 1):
+        X = rng.normal(size=(per_origin, 3))
+        log_odds = X[:, 0] + np.abs(X[:, 1]) - 1.5 + level(30 * step)
+        parts.append(
+            pa.table(
+                {
+                    "model_name": [model] * per_origin,
+                    "as_of_date": [DAY - datetime.timedelta(days=30 * step)] * per_origin,
+                    "customer_id": [f"c{i}" for i in range(per_origin)],
+                    "outcome": (rng.random(per_origin) < expit(log_odds)).astype(int),
+                    "rfm_cell": np.digitize(X[:, 0], [-1, 0, 1]).astype(str),
+                    "a": X[:, 0],
+                    "b": X[:, 1],
+                    "c": X[:, 2],
+                }
+            )
+        )
+    return pa.concat_tables(parts)
+
+
+def bins_of(rows, as_of_date=DAY):
+    bin_settings = {**SETTINGS, "settings_hash": "bins"}
+    return fit_feature_bins(rows, None, as_of_date=as_of_date, settings=bin_settings)
+
+
+def fit(rows, stored=None, as_of_date=DAY, bins=None, **changed):
+    bins = bins_of(rows) if bins is None else bins
+    return fit_propensity_weights(
+        rows, bins, stored, as_of_date=as_of_date, settings={**SETTINGS, **changed}
+    )
+
+
+def backtest(rows, weights, stored=None, as_of_date=DAY, **changed):
+    return backtest_propensity(
+        rows, weights, stored, as_of_date=as_of_date, settings={**SETTINGS, **changed}
+    )
+
+
+def with_column(table, name, values):
+    return table.set_column(table.column_names.index(name), name, pa.array(values))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return training_rows()
+
+
+@pytest.fixture(scope="module")
+def weights(rows):
+    return fit(rows)
+
+
+def test_weights_have_a_row_for_each_feature_and_bin_of_the_bin_set(rows, weights):
+    bins = bins_of(rows)
+    assert weights.schema == PROPENSITY_WEIGHTS_SCHEMA
+    assert weights.select(["feature", "bin"]).equals(bins.select(["feature", "bin"]))
+    facts = weights.slice(0, 1).to_pylist()[0]
+    assert facts["bin_set_id"] == bins["bin_set_id"][0].as_py()
+    assert facts["training_row_count"] == 1200
+    assert facts["positive_count"] == sum(rows["outcome"].to_pylist())
+    assert (facts["origin_count"], facts["horizon_days"]) == (8, 30)
+    assert facts["first_origin"] == DAY - datetime.timedelta(days=240)
+    assert facts["last_origin"] == DAY - datetime.timedelta(days=30)
+    assert facts["data_through"] == facts["fitted_as_of"] == DAY
+    assert facts["max_iter"] in (20, 40)
+    assert facts["calibration"] == "newest_origin"
+    assert len(facts["model_version"]) == 12
+    assert json.loads(facts["settings"])["features"] == FEATURES
+    named = weights.drop_columns(["feature", "bin", "weight"])
+    assert named.group_by(named.column_names).aggregate([]).num_rows == 1
+
+
+def test_the_stored_weights_and_bins_are_the_fitted_estimator(rows, weights):
+    table = weights.select(["feature", "bin", "weight", "intercept"]).append_column(
+        "upper_edge", bins_of(rows)["upper_edge"]
+    )
+    X = rows.select(FEATURES).to_pandas()
+    read = AdditiveClassifier.from_table(table, features=FEATURES)
+    direct = AdditiveClassifier(bin_edges=read.bin_edges_, max_iter=weights["max_iter"][0].as_py())
+    y = rows["outcome"].to_numpy()
+    newest = rows["as_of_date"].to_numpy() == np.datetime64(DAY) - 30
+    direct.fit(X, y).recalibrate_intercept(X[newest], y[newest])
+    np.testing.assert_array_equal(read.decision_function(X), direct.decision_function(X))
+
+
+def test_row_order_changes_neither_weights_nor_backtest(rows, weights):
+    shuffled = rows.take(np.random.default_rng(1).permutation(rows.num_rows))
+    with threadpool_limits(2):
+        assert fit(shuffled).equals(weights)
+        assert backtest(shuffled, weights).equals(backtest(rows, weights))
+
+
+def test_each_model_is_fitted_alone(rows, weights):
+    other = training_rows(model="purchase_90d", seed=5)
+    both = fit(pa.concat_tables([other, rows]), bins=bins_of(rows))
+    assert both.filter(pc.equal(both["model_name"], "purchase_30d")).equals(weights)
+    horizons = both.group_by(["model_name", "horizon_days"]).aggregate([]).to_pylist()
+    assert sorted(row["horizon_days"] for row in horizons) == [30, 90]
+
+
+def test_the_version_follows_data_settings_code_and_date(rows, weights):
+    changed = with_column(rows, "outcome", [1, *rows["outcome"].to_pylist()[1:]])
+    found = {
+        table["model_version"][0].as_py()
+        for table in (
+            weights,
+            fit(changed),
+            fit(rows, settings_hash="t"),
+            fit(rows, code_version="2"),
+            fit(rows, as_of_date=DAY + datetime.timedelta(days=1)),
+        )
+    }
+    assert len(found) == 5
+
+
+def test_nothing_to_fit_gives_the_empty_typed_tables(rows, weights):
+    none_before = DAY - datetime.timedelta(days=1)
+    for table in (
+        fit(rows.slice(0, 0), bins=bins_of(rows).slice(0, 0)),
+        fit(rows, as_of_date=None),
+        fit(rows, is_empty="True"),
+        fit(rows, stored=weights),
+        fit(rows, as_of_date=none_before),
+        fit(rows, min_positive_count=10_000),
+        fit(rows, min_negative_count=10_000),
+        fit(with_column(rows, "outcome", pa.nulls(1200, pa.int64()))),
+    ):
+        assert table.schema == PROPENSITY_WEIGHTS_SCHEMA
+        assert table.num_rows == 0
+    tested = backtest(rows, weights)
+    for table in (
+        backtest(rows.slice(0, 0), weights),
+        backtest(rows, weights.slice(0, 0)),
+        backtest(rows, weights, as_of_date=None),
+        backtest(rows, weights, is_empty=True),
+        backtest(rows, weights, stored=tested),
+        backtest(rows, weights, as_of_date=DAY + datetime.timedelta(days=1)),
+        backtest(rows, weights, settings_hash="other"),
+        backtest(rows, weights, min_positive_count=10_000),
+    ):
+        assert table.schema == PROPENSITY_BACKTEST_SCHEMA
+        assert table.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("age", "settings_hash", "model_name", "is_due"),
+    [
+        (0, "s", "purchase_30d", False),
+        (29, "s", "purchase_30d", False),
+        (30, "s", "purchase_30d", True),
+        (-10, "s", "purchase_30d", False),
+        (0, "old", "purchase_30d", True),
+        (0, "s", "purchase_90d", True),
+    ],
+)
+def test_a_fit_is_due_by_model_settings_and_age(rows, age, settings_hash, model_name, is_due):
+    stored = pa.table(
+        {
+            "model_name": [model_name],
+            "model_version": ["v"],
+            "fitted_as_of": [DAY - datetime.timedelta(days=age)],
+            "settings_hash": [settings_hash],
+        }
+    )
+    assert (fit(rows, stored=stored).num_rows > 0) is is_due
+
+
+def test_rows_whose_outcome_window_is_still_open_are_not_learned_from(rows):
+    model = "purchase_90d"
+    rows = with_column(rows, "model_name", [model] * rows.num_rows)
+    open_from = DAY - datetime.timedelta(days=89)
+    is_open = pc.greater_equal(rows["as_of_date"], pa.scalar(open_from))
+    flipped = pc.if_else(is_open, pc.subtract(1, rows["outcome"]), rows["outcome"])
+    weights = fit(rows)
+    poisoned = fit(with_column(rows, "outcome", flipped.combine_chunks()), bins=bins_of(rows))
+    assert weights["last_origin"][0].as_py() == DAY - datetime.timedelta(days=90)
+    assert poisoned.equals(weights)
+
+
+def test_wrong_input_is_named(rows):
+    with pytest.raises(ValueError, match="no column c"):
+        fit(rows.drop_columns("c"), bins=bins_of(rows))
+    with pytest.raises(ValueError, match="other values than 0 and 1"):
+        fit(with_column(rows, "outcome", [2] * rows.num_rows))
+    with pytest.raises(ValueError, match="several rows of the same"):
+        fit(pa.concat_tables([rows, rows]))
+    with pytest.raises(ValueError, match="horizons has no days for the model purchase_30d"):
+        fit(rows, horizons={})
+    with pytest.raises(ValueError, match="bin_settings_hash"):
+        fit(rows, bin_settings_hash="unknown")
+    with pytest.raises(ValueError, match="the setting features is missing"):
+        fit(rows, features=None)
+
+
+def test_iterations_are_chosen_where_the_origins_suffice_else_150(rows):
+    assert fit(rows, max_iter_candidates=[3, 60])["max_iter"][0].as_py() == 60
+    short = training_rows(origin_count=2, per_origin=200)
+    weights = fit(short, min_positive_count=100, min_negative_count=100)
+    assert weights["max_iter"][0].as_py() == 150
+
+
+def test_calibration_rows_follow_history_and_horizon():
+    origin = np.repeat(np.datetime64(DAY) - 30 * np.arange(1, 15), 100)
+    outcome = np.tile([0, 1], 700)
+    name, mask = calibration_rows(origin, outcome, DAY, 90)
+    assert name == "season"
+    expected = [np.datetime64(DAY) - 390, np.datetime64(DAY) - 360]
+    assert np.unique(origin[mask]).tolist() == [day.item() for day in expected]
+    year = origin > expected[0]
+    name, mask = calibration_rows(origin[year], outcome[year], DAY, 30)
+    assert name == "newest_origin"
+    assert np.unique(origin[year][mask]).tolist() == [(np.datetime64(DAY) - 30).item()]
+    assert calibration_rows(origin[year], outcome[year], DAY, 90)[0] == "none"
+    rare = (np.arange(1400) % 50 == 0).astype(int)
+    assert calibration_rows(origin, rare, DAY, 30)[0] == "none"
+
+
+def mean_log_loss(table, scorer_name="model"):
+    rows = table.filter(pc.equal(table["scorer_name"], scorer_name))
+    return log_loss(rows["outcome"].to_numpy(), rows["probability"].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "least_gain", "most_gain"), [(0.0, -0.002, 0.002), (1.0, 0.02, 1.0)]
+)
+def test_the_season_helps_where_there_is_one_and_harms_nowhere(
+    amplitude, least_gain, most_gain, monkeypatch
+):
+    rows = training_rows(
+        origin_count=19,
+        per_origin=400,
+        level=lambda days_back: amplitude * np.sin(-2 * np.pi * days_back / 365),
+    )
+    version = pa.table(
+        {
+            "model_name": ["purchase_30d"],
+            "model_version": ["v"],
+            "fitted_as_of": [DAY],
+            "settings_hash": ["s"],
+        }
+    )
+    gains = {}
+    calibrated = backtest(rows, version)
+    monkeypatch.setattr(
+        propensity, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
+    )
+    plain = backtest(rows, version)
+    for scorer in ("model", "base_rate", "rfm_cell"):
+        gains[scorer] = mean_log_loss(plain, scorer) - mean_log_loss(calibrated, scorer)
+    assert all(least_gain < gain < most_gain for gain in gains.values()), gains
+
+
+def test_a_backtest_has_a_row_for_each_scorer_and_customer_of_the_newest_origins(rows, weights):
+    tested = backtest(rows, weights)
+    assert tested.schema == PROPENSITY_BACKTEST_SCHEMA
+    expected = [DAY - datetime.timedelta(days=30 * step) for step in (4, 3, 2, 1)]
+    assert tested["origin"].unique().to_pylist() == expected
+    assert set(tested["scorer_name"].to_pylist()) == {"model", "base_rate", "rfm_cell"}
+    assert tested.num_rows == 4 * 3 * 150
+    assert set(tested["model_version"].to_pylist()) == {weights["model_version"][0].as_py()}
+    key = ["model_name", "model_version", "origin", "scorer_name", "customer_id"]
+    assert tested.equals(tested.sort_by([(name, "ascending") for name in key]))
+    counts = tested.group_by("origin", use_threads=False).aggregate([("training_row_count", "max")])
+    assert counts["training_row_count_max"].to_pylist() == [600, 750, 900, 1050]
+    assert (
+        backtest(rows, weights, max_test_origins=2)["origin"].unique().to_pylist() == expected[2:]
+    )
+
+
+def test_folds_without_enough_outcomes_before_them_are_left_out(rows, weights):
+    positives = backtest(rows, weights)["training_positive_count"].unique().to_pylist()
+    tested = backtest(rows, weights, min_positive_count=positives[2])
+    assert tested["training_positive_count"].unique().to_pylist() == positives[2:]
+
+
+def test_the_baselines_are_the_rates_of_the_training_rows(rows, weights):
+    origin = DAY - datetime.timedelta(days=30)
+    before = rows.filter(pc.less(rows["as_of_date"], pa.scalar(origin)))
+    tested = backtest(rows, weights, max_test_origins=1)
+    base = np.mean(before["outcome"].to_numpy())
+    found = tested.filter(pc.equal(tested["scorer_name"], "base_rate"))["probability"]
+    np.testing.assert_allclose(found.to_numpy(), base, rtol=1e-9)
+    cell = rows.filter(pc.equal(rows["as_of_date"], pa.scalar(origin))).sort_by("customer_id")
+    expected = []
+    for word in cell["rfm_cell"].to_pylist():
+        outcomes = before.filter(pc.equal(before["rfm_cell"], word))["outcome"].to_numpy()
+        expected.append((outcomes.sum() + 10 * base) / (len(outcomes) + 10))
+    found = tested.filter(pc.equal(tested["scorer_name"], "rfm_cell"))["probability"]
+    np.testing.assert_allclose(found.to_numpy(), expected, rtol=1e-9)
+
+
+def test_an_rfm_cell_that_training_never_saw_gets_the_base_rate(rows, weights):
+    newest = pc.equal(rows["as_of_date"], pa.scalar(DAY - datetime.timedelta(days=30)))
+    cells = pc.if_else(newest, "unseen", rows["rfm_cell"]).combine_chunks()
+    tested = backtest(with_column(rows, "rfm_cell", cells), weights, max_test_origins=1)
+    found = tested.group_by("scorer_name").aggregate([("probability", "max")]).to_pylist()
+    found = {row["scorer_name"]: row["probability_max"] for row in found}
+    assert found["rfm_cell"] == pytest.approx(found["base_rate"], rel=1e-9)
+
+
+@pytest.mark.parametrize("model", ["purchase_30d", "purchase_90d"])
+def test_a_backtest_never_learns_from_what_was_not_yet_known(model):
+    rows = training_rows(model=model, origin_count=10)
+    version = pa.table(
+        {
+            "model_name": [model],
+            "model_version": ["v"],
+            "fitted_as_of": [DAY],
+            "settings_hash": ["s"],
+        }
+    )
+    horizon = SETTINGS["horizons"][model]
+    tested = backtest(rows, version)
+    for origin in tested["origin"].unique():
+        closed_by = pa.scalar(origin.as_py() - datetime.timedelta(days=horizon))
+        is_future = pc.greater(rows["as_of_date"], closed_by)
+        is_test = pc.equal(rows["as_of_date"], origin)
+        outcome = pc.if_else(is_future, pc.subtract(1, rows["outcome"]), rows["outcome"])
+        poisoned = with_column(rows, "outcome", outcome.combine_chunks())
+        for feature in FEATURES:
+            is_poisoned = pc.and_(is_future, pc.invert(is_test))
+            values = pc.if_else(is_poisoned, 1e9, rows[feature])
+            poisoned = with_column(poisoned, feature, values.combine_chunks())
+        again = backtest(poisoned, version)
+        kept = ["origin", "scorer_name", "customer_id", "probability", "training_row_count"]
+        assert (
+            again.filter(pc.equal(again["origin"], origin))
+            .select(kept)
+            .equals(tested.filter(pc.equal(tested["origin"], origin)).select(kept))
+        )
+
+
+def test_shuffled_outcomes_cannot_be_ranked():
+    rows = training_rows(per_origin=600, seed=3)
+    outcome = np.random.default_rng(0).permutation(rows["outcome"].to_numpy())
+    shuffled = with_column(rows, "outcome", outcome)
+    for table, low, high in ((rows, 0.7, 0.85), (shuffled, 0.45, 0.55)):
+        tested = backtest(table, fit(table))
+        model = tested.filter(pc.equal(tested["scorer_name"], "model"))
+        auc = roc_auc_score(model["outcome"].to_numpy(), model["probability"].to_numpy())
+        assert low < auc < high
+
+
+def test_a_feature_without_values_and_decimals_are_no_obstacle(rows):
+    changed = with_column(rows, "c", pa.nulls(rows.num_rows))
+    changed = with_column(
+        changed,
+        "a",
+        rows["a"].combine_chunks().cast(pa.decimal128(38, 6), safe=False),
+    )
+    weights = fit(changed)
+    c = weights.filter(pc.equal(weights["feature"], "c"))
+    assert c["weight"].to_pylist() == [0.0, 0.0]
+    assert backtest(changed, weights).num_rows == 1800
