@@ -89,14 +89,22 @@
 {% endmacro %}
 
 
-{# The rows of one key in a total order: newest time first, then every other mapped column. #}
+{#
+    The rows of one key in a total order: the newest state first, by its own time and then by every
+    other time, and at last by every other column.
+#}
 {% macro newest_first(input, time_column=none) %}
-    {% set terms = [] %}
-    {% if time_column %}
-        {% do terms.append(time_column ~ " desc nulls last") %}
-    {% endif %}
-    {% for name in coterie.input_columns(input) if name != time_column %}
-        {% do terms.append(name ~ " asc nulls last") %}
+    {% set own_time = [] %}
+    {% set other_times = [] %}
+    {% set others = [] %}
+    {% for name, spec in coterie.input_columns(input).items() %}
+        {% if name == time_column %}
+            {% do own_time.append(name ~ " desc nulls last") %}
+        {% elif spec.startswith("timestamp") %}
+            {% do other_times.append(name ~ " desc nulls last") %}
+        {% else %}
+            {% do others.append(name ~ " asc nulls last") %}
+        {% endif %}
     {% endfor %}
-    {{- terms | join(", ") -}}
+    {{- (own_time + other_times + others) | join(", ") -}}
 {% endmacro %}

@@ -5,9 +5,6 @@
 {% macro warn_of_bad_vars() %}
     {% if execute and flags.WHICH in ["build", "run"] %}
         {% set problems = [] %}
-        {% if not var("coterie__orders_relation") and not coterie.is_own_project() %}
-            {% do problems.append(coterie.unmapped_orders_message()) %}
-        {% endif %}
         {% set given = (var("coterie__as_of_date") or "") | string | trim %}
         {% if given and not modules.re.match("^\\d{4}-\\d{2}-\\d{2}$", given) %}
             {% do problems.append(

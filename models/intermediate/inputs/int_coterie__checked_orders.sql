@@ -26,34 +26,15 @@ ruled as (
 
 ),
 
-numbered as (
-
-    -- Broken rows are numbered apart: they must not hide a good row of the same key.
-    select
-        {%- for column in coterie.input_columns('orders') %}
-        {{ column }},
-        {%- endfor %}
-        broken_rule,
-        row_number() over (
-            partition by order_id, broken_rule
-            order by {{ coterie.newest_first('orders', 'ordered_at') }}
-        ) as row_number_of_key
-
-    from ruled
-
-),
-
 order_days as (
 
     select
         cast(ordered_at as date) as ordered_on,
         count(*) as order_count
 
-    from numbered
+    from ruled
 
-    where
-        broken_rule is null
-        and row_number_of_key = 1
+    where broken_rule is null
 
     group by cast(ordered_at as date)
 
@@ -88,21 +69,50 @@ future as (
 
 ),
 
+dated as (
+
+    select
+        {%- for column in coterie.input_columns('orders') %}
+        ruled.{{ column }},
+        {%- endfor %}
+        coalesce(
+            ruled.broken_rule,
+            case when cast(ruled.ordered_at as date) >= future.starts_on then 'future_dated' end
+        ) as broken_rule
+
+    from ruled
+
+    cross join future
+
+),
+
+numbered as (
+
+    -- Broken rows are numbered apart: they must not hide a good row of the same key.
+    select
+        {%- for column in coterie.input_columns('orders') %}
+        {{ column }},
+        {%- endfor %}
+        broken_rule,
+        row_number() over (
+            partition by order_id, broken_rule
+            order by {{ coterie.newest_first('orders', 'ordered_at') }}
+        ) as row_number_of_key
+
+    from dated
+
+),
+
 checked as (
 
     select
         {%- for column in coterie.input_columns('orders') %}
-        numbered.{{ column }},
+        {{ column }},
         {%- endfor %}
-        case
-            when numbered.broken_rule is not null then numbered.broken_rule
-            when numbered.row_number_of_key > 1 then 'duplicate'
-            when cast(numbered.ordered_at as date) >= future.starts_on then 'future_dated'
-        end as rejection_rule
+        coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
+            as rejection_rule
 
     from numbered
-
-    cross join future
 
 )
 

@@ -1,0 +1,84 @@
+-- Rejected rows are those counted, and accepted rows are all the others. Of customers and of links
+-- the accepted rows are counted before they are folded into one per id.
+{% set accepted_rows = {
+    'orders': ref('coterie', 'int_coterie__orders'),
+    'order_lines': ref('coterie', 'int_coterie__order_lines'),
+    'products': ref('coterie', 'int_coterie__products'),
+    'events': ref('coterie', 'int_coterie__events'),
+    'messages': ref('coterie', 'int_coterie__messages')
+} %}
+{% set folded_rows = {
+    'customers': ref('coterie', 'int_coterie__checked_customers'),
+    'identities': ref('coterie', 'int_coterie__checked_identities')
+} %}
+
+with
+
+accepted as (
+
+    {% for input_name, relation in accepted_rows.items() %}
+    select
+        '{{ input_name }}' as input_name,
+        count(*) as accepted_row_count
+
+    from {{ relation }}
+
+    union all
+
+    {% endfor %}
+    {% for input_name, relation in folded_rows.items() %}
+    select
+        '{{ input_name }}' as input_name,
+        count(*) as accepted_row_count
+
+    from {{ relation }}
+
+    where rejection_rule is null
+
+    {{ 'union all' if not loop.last }}
+
+    {% endfor %}
+),
+
+rejected as (
+
+    select
+        input_name,
+        count(*) as rejected_row_count
+
+    from {{ ref('coterie', 'int_coterie__rejected_rows') }}
+
+    group by input_name
+
+),
+
+row_counts as (
+
+    select
+        input_row_counts.input_name,
+        input_row_counts.row_count,
+        input_row_counts.rejected_row_count as counted_as_rejected,
+        accepted.accepted_row_count,
+        coalesce(rejected.rejected_row_count, 0) as rejected_row_count
+
+    from {{ ref('coterie', 'int_coterie__input_row_counts') }} as input_row_counts
+
+    left join accepted
+        on input_row_counts.input_name = accepted.input_name
+
+    left join rejected
+        on input_row_counts.input_name = rejected.input_name
+
+),
+
+unaccounted as (
+
+    select * from row_counts
+    where
+        accepted_row_count is null
+        or accepted_row_count + rejected_row_count != row_count
+        or rejected_row_count != counted_as_rejected
+
+)
+
+select * from unaccounted

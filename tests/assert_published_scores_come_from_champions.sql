@@ -1,0 +1,46 @@
+{{ config(enabled=coterie.is_topic_enabled('propensity')) }}
+
+with
+
+published as (
+
+    select distinct
+        model_name,
+        model_version
+
+    from {{ ref('coterie', 'coterie__customer_predictions') }}
+
+    where probability is not null
+
+),
+
+champions as (
+
+    select
+        model_name,
+        model_version
+
+    from {{ ref('coterie', 'coterie__model_versions') }}
+
+    where is_champion
+
+),
+
+unapproved as (
+
+    select
+        published.model_name,
+        published.model_version
+
+    from published
+
+    left join champions
+        on
+            published.model_name = champions.model_name
+            and published.model_version = champions.model_version
+
+    where champions.model_version is null
+
+)
+
+select * from unapproved

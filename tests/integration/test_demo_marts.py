@@ -1,0 +1,257 @@
+"""The demo shop, built by this project itself: what was planted is found again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from harness import REPOSITORY
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
+
+from coterie.propensity import AdditiveClassifier
+from coterie.summary import summarise
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build this project on its demo seeds and return the database."""
+    folder = tmp_path_factory.mktemp("demo")
+    database = folder / "coterie.duckdb"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build"),
+            *("--project-dir", str(REPOSITORY), "--profiles-dir", str(REPOSITORY)),
+            *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
+        ],
+        cwd=REPOSITORY,
+        env=os.environ | {"COTERIE_DATABASE": str(database), "DO_NOT_TRACK": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return database
+
+
+@pytest.fixture(scope="module")
+def read(demo: Path):
+    """Return a function that reads a query on the marts and the tables behind them."""
+    with duckdb.connect(str(demo), read_only=True) as connection:
+        connection.execute("set search_path = 'main_coterie,main_coterie_internal'")
+        yield lambda query: connection.sql(query).df()
+
+
+@pytest.fixture(scope="module")
+def truth() -> pd.DataFrame:
+    return pd.read_csv(REPOSITORY / "seeds/demo/truth.tsv", sep="\t")
+
+
+@pytest.fixture(scope="module")
+def pooled(read) -> pd.DataFrame:
+    rows = read(
+        "select * from coterie__model_metrics "
+        "where origin = 'pooled' and scorer_name = 'model' and group_name = 'all'"
+    )
+    return rows.set_index("metric_name")
+
+
+def test_unit_tests_run_at_home(demo):
+    results = json.loads((demo.parent / "target/run_results.json").read_text())["results"]
+    unit_tests = [r["status"] for r in results if r["unique_id"].startswith("unit_test.")]
+    assert len(unit_tests) > 20
+    assert set(unit_tests) == {"pass"}
+
+
+def test_every_customer_has_one_rfm_code_and_one_segment(read):
+    rows = read(
+        "select count(*) as n, count(distinct customer_id) as customers, "
+        "count(rfm_segment_code) as rfm, count(segment_code) as segments from coterie__customers"
+    ).iloc[0]
+    assert rows["n"] == rows["customers"] == rows["rfm"] == rows["segments"]
+    assert rows["n"] >= 2000
+    memberships = read(
+        "select count(*) as n, count(distinct customer_id) as customers "
+        "from coterie__customer_segments"
+    ).iloc[0]
+    assert memberships["n"] == memberships["customers"] == rows["n"]
+
+
+def test_planted_groups_are_recovered(read, truth):
+    segments = read("select customer_id, segment_code from coterie__customer_segments")
+    both = segments.merge(truth, on="customer_id")
+    assert len(both) == len(truth)
+    assert adjusted_rand_score(both["group"], both["segment_code"]) >= 0.6
+
+
+def test_the_purchase_model_is_published_and_beats_the_rfm_cell(read, pooled):
+    version = read("select * from coterie__model_versions where is_champion").iloc[0]
+    assert version["gate_status"] == "published", version["gate_reason"]
+    assert pooled.loc["log_loss_gain_over_rfm_cell", "interval_lower"] > 0
+    assert pooled.loc["log_loss_gain_over_base_rate", "interval_lower"] > 0
+    assert 0.8 <= pooled.loc["predicted_over_observed", "metric_value"] <= 1.25
+
+
+def test_planted_probabilities_are_recovered(read, truth):
+    published = read(
+        "select customer_id, probability from coterie__customer_predictions "
+        "where score_status = 'scored'"
+    )
+    both = published.merge(truth, on="customer_id")
+    true_probability = both["true_purchase_probability_30d"]
+    assert both["probability"].corr(true_probability, method="spearman") > 0.8
+    assert both["probability"].mean() == pytest.approx(true_probability.mean(), abs=0.03)
+    fifths = pd.qcut(both["probability"].rank(method="first"), 5)
+    by_fifth = both.groupby(fifths, observed=True)
+    gaps = by_fifth["probability"].mean() - by_fifth["true_purchase_probability_30d"].mean()
+    assert gaps.abs().max() < 0.08
+
+
+def test_metrics_in_sql_equal_scikit_learn(read, pooled):
+    rows = read("select * from int_coterie__propensity_backtests where scorer_name = 'model'")
+    assert pooled.loc["roc_auc", "metric_value"] == pytest.approx(
+        roc_auc_score(rows["outcome"], rows["probability"]), abs=1e-9
+    )
+    assert rows["origin"].nunique() == 4
+
+
+@pytest.fixture(scope="module")
+def scored(read):
+    """Return the stored model as an estimator, its features, and what SQL made of them."""
+    weights = read(
+        """
+        select
+            weights.feature, weights.bin, weights.weight, weights.intercept, bins.upper_edge
+        from int_coterie__propensity_weights as weights
+        inner join int_coterie__feature_bins as bins
+            on weights.bin_set_id = bins.bin_set_id
+            and weights.feature = bins.feature
+            and weights.bin = bins.bin
+        inner join coterie__model_versions as versions
+            on weights.model_version = versions.model_version
+        where versions.is_champion
+        """
+    )
+    features = sorted(weights["feature"].unique())
+    model = AdditiveClassifier.from_table(
+        pa.Table.from_pandas(weights, preserve_index=False), features=features
+    )
+    columns = ", ".join(f"cast(f.{name} as double) as {name}" for name in features)
+    rows = read(
+        f"""
+        select s.*, {columns}
+        from int_coterie__propensity_scores as s
+        inner join int_coterie__customer_features as f
+            on s.customer_id = f.customer_id and f.is_scoring_date
+        where s.is_champion
+        order by s.customer_id
+        """
+    )
+    return model, rows[features].to_numpy(dtype=float), rows, features
+
+
+def test_sql_scores_equal_predict_proba(scored):
+    model, X, rows, _ = scored
+    assert np.isnan(X).any()
+    assert np.abs(model.predict_proba(X)[:, 1] - rows["probability"]).max() < 1e-9
+
+
+def test_base_plus_contributions_is_the_log_odds_for_every_customer(scored):
+    model, X, rows, features = scored
+    weights = model.contributions(X)
+    contributions = weights - weights.mean(axis=0)
+    base = model.intercept_ + weights.mean(axis=0).sum()
+    assert np.abs(base - rows["base_log_odds"]).max() < 1e-6
+    total = rows["base_log_odds"] + contributions.sum(axis=1)
+    assert np.abs(total - rows["log_odds"]).max() < 1e-6
+    stored = rows["base_log_odds"] + rows["total_contribution"]
+    assert np.abs(stored - rows["log_odds"]).max() < 1e-6
+    # The reasons are the largest contributions, and the counter-reason is the smallest.
+    ranked = -np.sort(-contributions, axis=1)
+    for number in (1, 2, 3):
+        expected = np.where(ranked[:, number - 1] > 1e-9, ranked[:, number - 1], np.nan)
+        np.testing.assert_allclose(rows[f"reason_{number}_contribution"], expected, atol=1e-6)
+    named = [features.index(name) for name in rows["reason_1_code"]]
+    np.testing.assert_allclose(
+        contributions[np.arange(len(rows)), named], rows["reason_1_contribution"], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        contributions.min(axis=1), rows["counter_reason_contribution"], atol=1e-6
+    )
+
+
+def test_orders_and_revenue_reconcile_with_the_seeds(read):
+    marts = read(
+        "select sum(order_count) as orders, sum(net_amount) as amount from coterie__customers"
+    ).iloc[0]
+    seeds = pd.read_csv(REPOSITORY / "seeds/demo/coterie__demo_orders.csv")
+    seeds = seeds[seeds["order_id"].notna() & seeds["order_amount"].notna()]
+    seeds = seeds[pd.to_datetime(seeds["ordered_at"]) < "2025-10-01"]
+    seeds = seeds.sort_values("ordered_at", ascending=False, kind="stable")
+    changed = pd.to_datetime(seeds["status_changed_at"]).fillna(pd.to_datetime(seeds["ordered_at"]))
+    refunded = pd.to_datetime(seeds["refunded_at"]).fillna(pd.to_datetime(seeds["ordered_at"]))
+    is_known_invalid = seeds["status"].str.lower().isin(
+        ["cancelled", "canceled", "failed", "voided", "pending", "test"]
+    ) & (changed < "2025-10-01")
+    refund = seeds["refund_amount"].fillna(0).where(refunded < "2025-10-01", 0)
+    net_amount = (seeds["order_amount"] - refund).round(2)
+    is_valid = ~is_known_invalid & ~seeds["is_test"].fillna(False).astype(bool) & (net_amount > 0)
+    # Of two rows of one order the accepted one decides; the planted pairs differ in their state.
+    accepted = read("select order_id from int_coterie__orders")
+    duplicated = seeds["order_id"].duplicated(keep=False)
+    plain = seeds[is_valid & ~duplicated & seeds["customer_id"].notna()]
+    pairs = read(
+        """
+        select count(*) as orders, coalesce(sum(net_amount), 0) as amount
+        from int_coterie__orders_as_of
+        inner join int_coterie__as_of using (as_of_date)
+        where is_valid and order_id in (
+            select order_id from main_coterie_staging.stg_coterie__orders
+            group by order_id having count(*) > 1
+        )
+        """
+    ).iloc[0]
+    assert accepted["order_id"].is_unique
+    assert marts["orders"] == len(plain) + pairs["orders"]
+    plain_amount = net_amount[plain.index].sum()
+    assert float(marts["amount"]) == pytest.approx(plain_amount + float(pairs["amount"]), abs=0.005)
+
+
+def test_shares_and_dates_are_believable(read):
+    profiles = read(
+        "select segmentation_name, sum(customer_share) as customers, sum(revenue_share) as revenue "
+        "from coterie__segment_profiles group by segmentation_name"
+    )
+    assert set(profiles["segmentation_name"]) == {"default", "rfm"}
+    assert profiles["customers"].to_numpy() == pytest.approx(1, abs=1e-5)
+    assert profiles["revenue"].to_numpy() == pytest.approx(1, abs=1e-5)
+    dates = read(
+        "select max(last_ordered_at) < max(as_of_date) as is_past, "
+        "min(expires_on) > max(p.as_of_date) as expires_later "
+        "from coterie__customers inner join coterie__customer_predictions as p using (customer_id)"
+    ).iloc[0]
+    assert dates["is_past"]
+    assert dates["expires_later"]
+
+
+def test_the_summary_is_read_back_from_the_marts(demo):
+    text = summarise(demo)
+    for words in ("customers as of 2025-10-01", "purchase_30d", "published", "rfm_cell", str(demo)):
+        assert words in text
+
+
+def test_the_summary_says_what_to_do_without_a_database(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make demo"):
+        summarise(tmp_path / "none.duckdb")
+    duckdb.connect(str(tmp_path / "empty.duckdb")).close()
+    with pytest.raises(ValueError, match="dbt build"):
+        summarise(tmp_path / "empty.duckdb")
