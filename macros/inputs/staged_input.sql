@@ -114,7 +114,9 @@
     {% if kind == "timestamp" and source_type != "DATE" %}
         {{ return(coterie.to_wall_time(column_sql, "WITH TIME ZONE" in source_type or source_type == "TIMESTAMPTZ")) }}
     {% endif %}
-    {{ return("cast(" ~ column_sql ~ " as " ~ coterie.staged_type(kind) ~ ")") }}
+    {% set typed = "cast(" ~ column_sql ~ " as " ~ coterie.staged_type(kind) ~ ")" %}
+    {# An empty id is how many exports write a missing one. #}
+    {{ return("nullif(" ~ typed ~ ", '')" if kind == "id" else typed) }}
 {% endmacro %}
 
 

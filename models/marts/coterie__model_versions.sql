@@ -72,6 +72,15 @@ explained as (
         training_row_count - positive_count as negative_count,
         coalesce(
             gate_reason,
+            case
+                when
+                    positive_count >= {{ gates.min_training_positive_count }}
+                    and training_row_count - positive_count
+                    >= {{ gates.min_training_negative_count }}
+                    then
+                        'Nothing had been fitted by this date, and a build as of a date before '
+                        || 'the newest version fits nothing.'
+            end,
             'Too little to learn from: ' || cast(positive_count as string) || ' outcomes and '
             || cast(training_row_count - positive_count as string)
             || ' non-outcomes on past dates, where {{ gates.min_training_positive_count }} and '

@@ -28,6 +28,9 @@ ONE_THREAD_ELSEWHERE = {
     "TZ": "Pacific/Auckland",
 }
 
+#: For builds of which only the tables count: the data tests cost as much time as the models.
+WITHOUT_TESTS = ("--exclude-resource-type", "test")
+
 #: Customer ids that break careless quoting.
 ODD_IDS = [
     "O'Brien",
@@ -64,7 +67,7 @@ def build_every_input(host: Host) -> Host:
 def build_every_input_elsewhere(host: Host) -> Host:
     folder = shuffled_demo(host.project.parent / "shuffled", seed=1)
     host.environment |= ONE_THREAD_ELSEWHERE | {"COTERIE_DEMO_SEEDS": str(folder)}
-    host.dbt("build", "--exclude-resource-type", "test")
+    host.dbt("build", *WITHOUT_TESTS)
     return host
 
 
@@ -224,7 +227,7 @@ def build_one_customer_shop(host: Host) -> Host:
 def build_shop_before_its_time(host: Host) -> Host:
     host.write({"shop.orders": simulate_orders(100, seed=14)})
     host.variables |= {"coterie__as_of_date": "2023-12-01"}
-    host.dbt("build")
+    host.dbt("build", *WITHOUT_TESTS)
     return host
 
 
@@ -240,23 +243,23 @@ def build_growing_shop(host: Host) -> SimpleNamespace:
     host.write({"shop.orders": few})
     host.dbt("compile")
     story.after_fresh_compile = [name for name in STATE_TABLES if host.exists(name)]
-    host.dbt("build", "--empty")
+    host.dbt("build", "--empty", *WITHOUT_TESTS)
     story.after_fresh_empty_build = host.snapshot(STATE_TABLES)
 
-    host.dbt("build")
+    host.dbt("build", *WITHOUT_TESTS)
     story.few = host.snapshot()
 
     host.write({"shop.orders": pd.concat([few, many], ignore_index=True)})
     host.dbt("build")
     story.many = host.snapshot()
 
-    host.dbt("build", "--exclude-resource-type", "test")
+    host.dbt("build", *WITHOUT_TESTS)
     story.again = host.snapshot()
 
     host.dbt("compile")
     story.after_compile = host.snapshot()
 
-    host.dbt("build", "--empty", "--exclude-resource-type", "test")
+    host.dbt("build", "--empty", *WITHOUT_TESTS)
     story.after_empty_build = host.snapshot(STATE_TABLES)
     return story
 

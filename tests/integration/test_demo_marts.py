@@ -156,12 +156,12 @@ def scored(read):
         order by s.customer_id
         """
     )
-    return model, rows[features].to_numpy(dtype=float), rows, features
+    return model, rows[features].astype(float), rows, features
 
 
 def test_sql_scores_equal_predict_proba(scored):
     model, X, rows, _ = scored
-    assert np.isnan(X).any()
+    assert X.isna().to_numpy().any()
     assert np.abs(model.predict_proba(X)[:, 1] - rows["probability"]).max() < 1e-9
 
 
@@ -235,9 +235,10 @@ def test_shares_and_dates_are_believable(read):
     assert profiles["customers"].to_numpy() == pytest.approx(1, abs=1e-5)
     assert profiles["revenue"].to_numpy() == pytest.approx(1, abs=1e-5)
     dates = read(
-        "select max(last_ordered_at) < max(as_of_date) as is_past, "
-        "min(expires_on) > max(p.as_of_date) as expires_later "
-        "from coterie__customers inner join coterie__customer_predictions as p using (customer_id)"
+        "select max(c.last_ordered_at) < max(c.as_of_date) as is_past, "
+        "min(p.expires_on) > max(p.as_of_date) as expires_later "
+        "from coterie__customers as c "
+        "inner join coterie__customer_predictions as p using (customer_id)"
     ).iloc[0]
     assert dates["is_past"]
     assert dates["expires_later"]

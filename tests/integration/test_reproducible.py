@@ -2,7 +2,7 @@
 
 import pytest
 from harness import differences, shuffled_demo
-from scenarios import MANY_THREADS
+from scenarios import MANY_THREADS, WITHOUT_TESTS
 
 TOLERANCE = 1e-9
 
@@ -17,7 +17,7 @@ def rebuilt(new_host, tmp_path):
         if shuffle_seed is not None:
             folder = shuffled_demo(tmp_path / "shuffled", shuffle_seed)
             host.environment["COTERIE_DEMO_SEEDS"] = str(folder)
-        host.dbt("build", "--exclude-resource-type", "test")
+        host.dbt("build", *WITHOUT_TESTS)
         return host.snapshot()
 
     return build

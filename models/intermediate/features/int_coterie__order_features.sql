@@ -101,8 +101,15 @@ attempts as (
         customer_id,
         count(*) as placed_order_count,
         sum(case when has_invalid_status then 1 else 0 end) as cancelled_order_count,
-        sum(case when has_invalid_status then 0 else order_amount end) as kept_order_amount,
-        sum(case when has_invalid_status then 0 else refund_amount end) as refund_amount
+        sum(case when not has_invalid_status and order_amount > 0 then order_amount else 0 end)
+            as kept_order_amount,
+        sum(
+            case
+                when not has_invalid_status and order_amount > 0
+                    then least(refund_amount, order_amount)
+                else 0
+            end
+        ) as refund_amount
 
     from orders_as_of
 

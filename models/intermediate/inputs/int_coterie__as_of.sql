@@ -6,7 +6,9 @@ orders as (
 
     select
         ordered_on,
-        not is_test and not has_invalid_status and order_amount > refund_amount as is_valid
+        not is_test and not has_invalid_status and order_amount > refund_amount as is_valid,
+        is_far_ahead,
+        is_far_behind
 
     from {{ ref('int_coterie__orders') }}
 
@@ -15,27 +17,11 @@ orders as (
 order_span as (
 
     select
-        min(ordered_on) as first_ordered_on,
+        min(case when not is_far_behind then ordered_on end) as first_ordered_on,
         max(case when is_valid then ordered_on end) as last_ordered_on,
-        max(ordered_on) as newest_on
+        max(case when not is_far_ahead then ordered_on end) as newest_on
 
     from orders
-
-),
-
-other_days as (
-
-    select max(occurred_on) as newest_on from {{ ref('int_coterie__events') }}
-
-    union all
-
-    select max(cast(sent_at as date)) as newest_on from {{ ref('int_coterie__messages') }}
-
-),
-
-newest_other_day as (
-
-    select max(newest_on) as newest_on from other_days
 
 ),
 
@@ -49,13 +35,9 @@ dated as (
         {% endif %}
         order_span.first_ordered_on,
         order_span.last_ordered_on,
-        {{ coterie.days_after(
-            'greatest(order_span.newest_on, coalesce(newest_other_day.newest_on, order_span.newest_on))', 1
-        ) }} as data_ends_on
+        {{ coterie.days_after('order_span.newest_on', 1) }} as data_ends_on
 
     from order_span
-
-    cross join newest_other_day
 
 ),
 

@@ -2,7 +2,13 @@ with
 
 attributes as (
 
-    select * from {{ ref('int_coterie__checked_customers') }}
+    select
+        customer_id,
+        valid_from,
+        {{ coterie.possible_time('signed_up_at') }} as signed_up_at
+
+    from {{ ref('int_coterie__checked_customers') }}
+
     where rejection_rule is null
 
 ),
@@ -10,7 +16,8 @@ attributes as (
 newest_attributes as (
 
     select
-        *,
+        customer_id,
+        signed_up_at,
         row_number() over (
             partition by customer_id
             order by valid_from desc nulls last

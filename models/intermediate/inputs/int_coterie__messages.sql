@@ -15,10 +15,10 @@ messages as (
         sent_at,
         lower(trim(channel)) as channel,
         campaign_id,
-        opened_at,
-        clicked_at,
-        unsubscribed_at,
-        bounced_at
+        {{ coterie.possible_time('opened_at') }} as opened_at,
+        {{ coterie.possible_time('clicked_at') }} as clicked_at,
+        {{ coterie.possible_time('unsubscribed_at') }} as unsubscribed_at,
+        {{ coterie.possible_time('bounced_at') }} as bounced_at
 
     from accepted
 

@@ -14,7 +14,7 @@ order_lines as (
         product_id,
         cast(quantity as decimal(18, 3)) as quantity,
         cast(line_amount as decimal(18, 2)) as line_amount,
-        cast({{ coterie.finite_or_zero('discount_amount') }} as decimal(18, 2)) as discount_amount
+        cast({{ coterie.size_or_zero('discount_amount') }} as decimal(18, 2)) as discount_amount
 
     from accepted
 

@@ -15,11 +15,12 @@ orders as (
         ordered_at,
         cast(ordered_at as date) as ordered_on,
         cast(order_amount as decimal(18, 2)) as order_amount,
-        cast({{ coterie.finite_or_zero('refund_amount') }} as decimal(18, 2)) as refund_amount,
-        cast({{ coterie.finite_or_zero('discount_amount') }} as decimal(18, 2)) as discount_amount,
+        cast({{ coterie.size_or_zero('refund_amount') }} as decimal(18, 2)) as refund_amount,
+        cast({{ coterie.size_or_zero('discount_amount') }} as decimal(18, 2)) as discount_amount,
         -- A change without a time of its own has always been known.
-        coalesce(refunded_at, ordered_at) as refunded_at,
-        coalesce(status_changed_at, ordered_at) as status_changed_at,
+        coalesce({{ coterie.possible_time('refunded_at') }}, ordered_at) as refunded_at,
+        coalesce({{ coterie.possible_time('status_changed_at') }}, ordered_at)
+            as status_changed_at,
         status,
         coalesce(
             lower(trim(status))
@@ -28,7 +29,9 @@ orders as (
         ) as has_invalid_status,
         coalesce(is_test, false) as is_test,
         sales_channel,
-        coupon_code
+        coupon_code,
+        is_far_ahead,
+        is_far_behind
 
     from accepted
 
