@@ -1,6 +1,6 @@
 # The same commands as in the README. `make help` prints itself.
 PYTHON ?= python3
-VENV := .venv
+VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
@@ -50,8 +50,12 @@ lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
 
-bench: install ## Compare the purchase model with its peers on the demo shop
-	$(BIN)/python bench/propensity_peers.py --help
+bench: install ## Online Retail: build as of 2011-11-09, then the model beside a small LightGBM
+	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }
+	cd integration_tests/online_retail && export DBT_PROFILES_DIR=. COTERIE_TEST_DATABASE=target/host.duckdb \
+		&& $(BIN)/dbt --quiet deps && rm -f target/host.duckdb \
+		&& $(BIN)/dbt build --vars '{coterie__as_of_date: "2011-11-09"}'
+	$(BIN)/python bench/propensity_peers.py integration_tests/online_retail/target/host.duckdb --as-of 2011-11-09
 
 clean: ## Remove what builds leave behind; .venv stays
 	rm -rf target logs dbt_packages coterie.duckdb .pytest_cache .ruff_cache

@@ -4,7 +4,15 @@ with
 
 champions as (
 
-    select * from {{ ref('coterie', 'coterie__model_versions') }}
+    select
+        model_name,
+        case
+            when gate_status in ('published', 'provisional') and has_current_settings then 1
+            else 0
+        end as is_passing
+
+    from {{ ref('coterie', 'coterie__model_versions') }}
+
     where is_champion
 
 ),
@@ -14,9 +22,7 @@ wrong_models as (
     select
         model_name,
         count(*) as champion_count,
-        count(
-            case when gate_status in ('published', 'provisional') and has_current_settings then 1 end
-        ) as passing_count
+        sum(is_passing) as passing_count
 
     from champions
 
@@ -24,9 +30,7 @@ wrong_models as (
 
     having
         count(*) > 1
-        or count(
-            case when gate_status in ('published', 'provisional') and has_current_settings then 1 end
-        ) < count(*)
+        or sum(is_passing) < count(*)
 
 )
 

@@ -4,19 +4,30 @@ with
 
 customer_predictions as (
 
-    select * from {{ ref('coterie', 'coterie__customer_predictions') }}
+    select
+        customer_id,
+        prediction_name,
+        score_status = 'scored' as is_scored,
+        probability,
+        percentile,
+        band,
+        reason_1_code,
+        as_of_date,
+        model_version,
+        expires_on
+
+    from {{ ref('coterie', 'coterie__customer_predictions') }}
 
 )
 
 -- A row is scored with all its parts, or has none of them.
 select * from customer_predictions
 where
-    (probability is not null) != (score_status = 'scored')
-    or (percentile is not null) != (score_status = 'scored')
-    or (band is not null) != (score_status = 'scored')
-    or (model_version is not null) != (score_status = 'scored')
-    or (expires_on is not null) != (score_status = 'scored')
-    or (reason_1_code is not null and score_status != 'scored')
-    or percentile > 100
-    or percentile < 1
+    (probability is not null) != is_scored
+    or (percentile is not null) != is_scored
+    or (band is not null) != is_scored
+    or (model_version is not null) != is_scored
+    or (expires_on is not null) != is_scored
+    or (reason_1_code is not null and not is_scored)
+    or percentile not between 1 and 100
     or expires_on <= as_of_date

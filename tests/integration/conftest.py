@@ -11,6 +11,9 @@ import pytest
 from harness import Host, copy_host, install
 from scenarios import SCENARIOS
 
+#: Hosts that many scenarios build with the same vars: their copies start from one parse.
+PARSED_ONCE = {"bare_shop"}
+
 
 @pytest.fixture(scope="session")
 def new_host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Host]:
@@ -27,6 +30,8 @@ def new_host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Host]:
         with locks[name]:
             if name not in installed:
                 installed[name] = install(name, root / "installed" / name)
+                if name in PARSED_ONCE:
+                    installed[name].dbt("parse")
         return copy_host(installed[name], root / f"{next(numbers)}")
 
     return get

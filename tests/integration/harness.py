@@ -98,8 +98,6 @@ class Host:
         The host's folder in integration_tests, which is also its project and profile.
     project
         The folder of the copy.
-    database
-        The DuckDB file.
     environment
         Environment variables of every command.
     variables
@@ -108,7 +106,6 @@ class Host:
 
     name: str
     project: Path
-    database: Path
     environment: dict[str, str] = field(default_factory=dict)
     variables: dict[str, object] = field(default_factory=dict)
     last_build: DbtRun | None = field(default=None, repr=False)
@@ -116,6 +113,12 @@ class Host:
     @property
     def target(self) -> Path:
         return self.project / "target"
+
+    @property
+    def database(self) -> Path:
+        # Where the profile puts it unless told otherwise: the same words in every copy, so that
+        # a copy need not be parsed anew.
+        return self.target / "host.duckdb"
 
     def dbt(
         self,
@@ -145,7 +148,7 @@ class Host:
         done = subprocess.run(
             [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command],
             cwd=self.project,
-            env=_environment(self.database, self.environment | dict(environment or {})),
+            env=_environment(self.environment | dict(environment or {})),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -275,13 +278,12 @@ def _read_manifest(path: Path, changed_at: int) -> dict:
     return json.loads(path.read_text())
 
 
-def _environment(database: Path, extra: Mapping[str, str]) -> dict[str, str]:
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DBT_", "COTERIE_"))}
     return (
         inherited
         | {
             "COTERIE_DEMO_SEEDS": str(DEMO_SEEDS),
-            "COTERIE_TEST_DATABASE": str(database),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DBT_USE_COLORS": "false",
             "DBT_VERSION_CHECK": "true",
@@ -291,7 +293,7 @@ def _environment(database: Path, extra: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def install(name: str, folder: Path, environment: Mapping[str, str] | None = None) -> Host:
+def install(name: str, folder: Path) -> Host:
     """Copy a host project and install the package into it by `dbt deps`, from this checkout."""
     project = folder / name
     shutil.copytree(
@@ -301,25 +303,17 @@ def install(name: str, folder: Path, environment: Mapping[str, str] | None = Non
     )
     packages = {"packages": [{"local": str(REPOSITORY)}]}
     (project / "packages.yml").write_text(yaml.safe_dump(packages))
-    host = Host(name, project, folder / f"{name}.duckdb", dict(environment or {}))
-    host.dbt("deps", timeout=60)
+    host = Host(name, project)
+    host.dbt("deps", timeout=120)
     return host
 
 
-def copy_host(host: Host, folder: Path, *, with_database: bool = False) -> Host:
-    """A second copy of an installed host, with its database or with none."""
+def copy_host(host: Host, folder: Path) -> Host:
+    """A second copy of an installed host, without its database."""
     project = folder / host.name
-    shutil.copytree(host.project, project, symlinks=True)
-    copy = Host(
-        host.name,
-        project,
-        folder / f"{host.name}.duckdb",
-        dict(host.environment),
-        dict(host.variables),
-    )
-    if with_database:
-        shutil.copyfile(host.database, copy.database)
-    return copy
+    ignored = shutil.ignore_patterns("*.duckdb", "*.wal")
+    shutil.copytree(host.project, project, symlinks=True, ignore=ignored)
+    return Host(host.name, project, dict(host.environment), dict(host.variables))
 
 
 def shuffled_demo(folder: Path, seed: int) -> Path:
@@ -363,7 +357,7 @@ def _differences(left: pd.DataFrame, right: pd.DataFrame, tolerance: float) -> l
         return [f"columns {list(left.columns)} and {list(right.columns)}"]
     if len(left) != len(right):
         return [f"{len(left)} and {len(right)} rows"]
-    if left.empty:
+    if left.equals(right):
         return []
     left, right = _flat(left), _flat(right)
     if list(left.columns) != list(right.columns):
@@ -373,12 +367,13 @@ def _differences(left: pd.DataFrame, right: pd.DataFrame, tolerance: float) -> l
     left, right = _sorted(left, others, numbers), _sorted(right, others, numbers)
     words = []
     for column in others:
-        unequal = (left[column] != right[column]).to_numpy()
+        a, b = left[column], right[column]
+        unequal = ((a != b) & ~(a.isna() & b.isna())).to_numpy()
         if unequal.any():
             row = int(np.flatnonzero(unequal)[0])
             words.append(
                 f"{column} differs in {unequal.sum()} of {len(left)} sorted rows, first "
-                f"{left[column].iloc[row]!r} and {right[column].iloc[row]!r}"
+                f"{a.iloc[row]!r} and {b.iloc[row]!r}"
             )
     if words:
         return words
@@ -389,23 +384,19 @@ def _differences(left: pd.DataFrame, right: pd.DataFrame, tolerance: float) -> l
             row = int(np.flatnonzero(~close)[0])
             words.append(
                 f"{column} differs in {(~close).sum()} of {len(left)} rows by up to "
-                f"{np.nanmax(np.abs(a - b)):.3g}, first {a[row]!r} and {b[row]!r}"
+                f"{np.nanmax(np.abs(a - b)):.3g}, first {float(a[row])} and {float(b[row])}"
             )
     return words
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with one column per element of a list and text in place of all but numbers."""
+    """The frame with one column per element of a list, and decimals and the like as text."""
     columns = {}
     for name in frame.columns:
         values = frame[name]
-        if pd.api.types.is_float_dtype(values):
-            columns[name] = values.astype(float)
-            continue
-        lists = [v for v in values if isinstance(v, list | np.ndarray)]
+        lists = [v for v in values if isinstance(v, list | np.ndarray)] if _is_mixed(values) else []
         if lists and all(isinstance(e, float | np.floating) for v in lists for e in v):
-            width = max(len(v) for v in lists)
-            for i in range(width):
+            for i in range(max(len(v) for v in lists)):
                 columns[f"{name}[{i}]"] = pd.Series(
                     [
                         float(v[i]) if isinstance(v, list | np.ndarray) and i < len(v) else np.nan
@@ -413,9 +404,15 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
                     ],
                     index=frame.index,
                 )
-        else:
+        elif _is_mixed(values):
             columns[name] = values.map(_text)
+        else:
+            columns[name] = values
     return pd.DataFrame(columns)
+
+
+def _is_mixed(values: pd.Series) -> bool:
+    return pd.api.types.is_object_dtype(values)
 
 
 def _text(value: object) -> str:
@@ -429,5 +426,9 @@ def _sorted(frame: pd.DataFrame, others: list[str], numbers: list[str]) -> pd.Da
     for column in numbers:
         # Rounded, so that noise in the last digits does not change the order.
         keys[column] = frame[column].round(5)
-    order = keys.sort_values(others + numbers, kind="stable", na_position="last").index
+    # The first columns that tell all rows apart are enough.
+    width = 1
+    while width < keys.shape[1] and keys.iloc[:, :width].duplicated().any():
+        width += 1
+    order = keys.sort_values(list(keys.columns[:width]), kind="stable", na_position="last").index
     return frame.loc[order].reset_index(drop=True)

@@ -89,7 +89,7 @@ def build_own_schemas(host: Host) -> Host:
             ),
         }
     )
-    host.dbt("build")
+    host.dbt("build", "--exclude", "package:coterie,resource_type:test")
     return host
 
 

@@ -21,8 +21,12 @@ checked as (
         case
             when order_lines.order_id is null then 'missing_order_id'
             when order_lines.product_id is null then 'missing_product_id'
-            when not coalesce(abs(order_lines.quantity) < {{ coterie.amount_limit() }}, false) then 'invalid_quantity'
-            when not coalesce(abs(order_lines.line_amount) < {{ coterie.amount_limit() }}, false) then 'invalid_line_amount'
+            when
+                not coalesce(abs(order_lines.quantity) < {{ coterie.amount_limit() }}, false)
+                then 'invalid_quantity'
+            when
+                not coalesce(abs(order_lines.line_amount) < {{ coterie.amount_limit() }}, false)
+                then 'invalid_line_amount'
             when accepted_orders.order_id is null then 'unknown_order'
         end as rejection_rule
 

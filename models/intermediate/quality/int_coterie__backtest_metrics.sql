@@ -367,8 +367,15 @@ backtest_metrics as (
         'all' as group_value,
         metric_name,
         cast(metric_value as double) as metric_value,
-        greatest(metric_value - 1.959964 * standard_error, lowest_value) as interval_lower,
-        least(metric_value + 1.959964 * standard_error, highest_value) as interval_upper
+        -- greatest and least pass over a NULL, so they are asked only where there is an interval.
+        case
+            when standard_error is not null
+                then greatest(metric_value - 1.959964 * standard_error, lowest_value)
+        end as interval_lower,
+        case
+            when standard_error is not null
+                then least(metric_value + 1.959964 * standard_error, highest_value)
+        end as interval_upper
 
     from measured
 

@@ -165,7 +165,8 @@ explained as (
                     || '{{ gates.min_test_negative_count }} needed), and '
                     || cast(coalesce(history_days, 0) as string)
                     || ' days of history before them ('
-                    || cast({{ gates.min_history_horizons }} * horizon_days as string) || ' needed).'
+                    || cast({{ gates.min_history_horizons }} * horizon_days as string)
+                    || ' needed).'
             when 'worse_than_baseline'
                 then
                     'On later dates the model did not clearly beat the plain rate and the rate of '

@@ -120,6 +120,8 @@ ranked_segments as (
 
     from distances
 
+    where distance_to_center is not null
+
 ),
 
 customer_segments as (
