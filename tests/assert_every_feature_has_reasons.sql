@@ -43,11 +43,15 @@ wordless as (
             and directions.direction = feature_reasons.direction
 
     where
-        feature_reasons.missing_sentence is null
-        or feature_reasons.sentence not like '%{value}%'
-        -- A cause is never claimed.
-        or feature_reasons.sentence not like '%associated with%'
-        or feature_reasons.missing_sentence not like '%associated with%'
+        -- Under `--empty` there are no words to test.
+        exists (select words.feature from feature_reasons as words)
+        and (
+            feature_reasons.missing_sentence is null
+            or feature_reasons.sentence not like '%{value}%'
+            -- A cause is never claimed.
+            or feature_reasons.sentence not like '%associated with%'
+            or feature_reasons.missing_sentence not like '%associated with%'
+        )
 
 )
 

@@ -1,5 +1,11 @@
 with
 
+rules as (
+
+    select * from {{ ref('coterie', 'coterie__rfm_segments') }}
+
+),
+
 scores as (
 
     select cast(generated_number as bigint) as score
@@ -18,11 +24,8 @@ cells as (
 
     cross join scores as frequency
 
-),
-
-rules as (
-
-    select * from {{ ref('coterie', 'coterie__rfm_segments') }}
+    -- Under `--empty` there are no rules to test.
+    where exists (select rules.rfm_segment_code from rules)
 
 ),
 

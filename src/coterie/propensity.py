@@ -520,7 +520,7 @@ def fit_propensity_weights(
             "model_name": model_name,
             "model_version": model_version,
             "fitted_as_of": as_of_date,
-            "data_through": as_of_date,
+            "data_through": tables.as_date(settings.get("data_through")) or as_of_date,
             "horizon_days": horizon_days,
             "settings_hash": settings_hash,
             "settings": tables.canonical_json({**asdict(learner), "horizon_days": horizon_days}),
@@ -560,7 +560,7 @@ def backtest_propensity(
 ) -> pa.Table:
     """Predict past origins, each with what could have been learned before it.
 
-    Each model whose newest version was fitted as of `as_of_date` and has no stored back-test is
+    Each model whose newest version was fitted by `as_of_date` and has no stored back-test is
     tested on its newest complete origins. For each of them the bins, the iterations, the weights
     and the intercept are learned anew from the origins whose outcome window had closed by it. The
     scorers `base_rate` and `rfm_cell` take their intercept from the same rows as the model.
@@ -841,7 +841,7 @@ def _untested_versions(
     as_of_date: datetime.date,
     settings: Mapping[str, Any],
 ) -> dict[str, str]:
-    """Find the newest version of each model, where it is of this date and not yet tested."""
+    """Find the newest version of each model, unless it is of a later date or already tested."""
     settings_hash = tables.read_setting(settings, "settings_hash", str)
     rows = tables.matching_rows(weights, settings_hash=settings_hash)
     if rows is None:
@@ -856,7 +856,7 @@ def _untested_versions(
     return {
         model_name: row["model_version"]
         for model_name, row in versions.items()
-        if tables.as_date(row["fitted_as_of"]) == as_of_date and row["model_version"] not in tested
+        if tables.as_date(row["fitted_as_of"]) <= as_of_date and row["model_version"] not in tested
     }
 
 

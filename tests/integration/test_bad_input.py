@@ -175,6 +175,7 @@ def test_too_many_bad_rows_fail_the_build(new_host, clean_orders):
         "build",
         "-s",
         "+int_coterie__rejected_rows",
+        "+int_coterie__input_row_counts",
         "--indirect-selection",
         "cautious",
         must_succeed=False,

@@ -375,12 +375,23 @@ def test_nothing_to_fit_gives_the_empty_typed_tables(rows, weights):
         backtest(rows, weights, as_of_date=None),
         backtest(rows, weights, is_empty=True),
         backtest(rows, weights, stored=tested),
-        backtest(rows, weights, as_of_date=DAY + datetime.timedelta(days=1)),
+        backtest(rows, weights, as_of_date=none_before),
         backtest(rows, weights, settings_hash="other"),
         backtest(rows, weights, min_positive_count=10_000),
     ):
         assert table.schema == PROPENSITY_BACKTEST_SCHEMA
         assert table.num_rows == 0
+
+
+def test_a_version_that_was_left_untested_is_tested_by_the_next_build(rows, weights):
+    a_day_later = DAY + datetime.timedelta(days=1)
+    assert backtest(rows, weights, as_of_date=a_day_later).equals(backtest(rows, weights))
+
+
+def test_a_version_says_how_far_the_data_went(rows):
+    through = DAY - datetime.timedelta(days=5)
+    assert set(fit(rows, data_through=through)["data_through"].to_pylist()) == {through}
+    assert set(fit(rows)["data_through"].to_pylist()) == {DAY}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def _fit_settings(version):
 
 
 def test_a_run_is_read_from_its_two_tables():
-    as_of = pa.table({"as_of_date": pa.array([19000], pa.date32())})
+    dates = pa.array([19000], pa.date32())
+    as_of = pa.table({"as_of_date": dates, "data_through": dates})
     date, settings = read_run(_fit_settings(coterie.__version__), as_of, topic="propensity")
     assert date.isoformat() == "2022-01-08"
     assert settings == {
@@ -57,16 +58,19 @@ def test_a_run_is_read_from_its_two_tables():
         "bin_settings_hash": "bins",
         "refit_interval_days": 30,
         "is_empty": False,
+        "data_through": date,
     }
 
 
 def test_a_library_of_another_version_is_refused_with_the_remedy():
-    as_of = pa.table({"as_of_date": pa.array([], pa.date32())})
+    dates = pa.array([], pa.date32())
+    as_of = pa.table({"as_of_date": dates, "data_through": dates})
     with pytest.raises(ValueError, match=r"pip install coterie==9\.9\.9"):
         read_run(_fit_settings("9.9.9"), as_of, topic="propensity")
 
 
 def test_without_settings_nothing_is_fitted():
-    as_of = pa.table({"as_of_date": pa.array([], pa.date32())})
+    dates = pa.array([], pa.date32())
+    as_of = pa.table({"as_of_date": dates, "data_through": dates})
     empty = _fit_settings(coterie.__version__).slice(0, 0)
     assert read_run(empty, as_of, topic="propensity") == (None, {"is_empty": True})

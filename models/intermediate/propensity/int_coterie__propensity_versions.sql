@@ -55,6 +55,7 @@ usable as (
         on
             weights.model_name = gate_results.model_name
             and weights.model_version = gate_results.model_version
+            and gate_results.gate_settings_hash = {{ coterie.gate_settings_hash() }}
 
     where weights.fitted_as_of <= as_of.as_of_date
 
@@ -84,7 +85,8 @@ numbered as (
 
     select
         *,
-        has_current_settings and gate_status in ('published', 'provisional') as is_presentable,
+        has_current_settings
+        and coalesce(gate_status in ('published', 'provisional'), false) as is_presentable,
         row_number() over (
             partition by model_name, has_current_settings
             order by fitted_as_of desc, model_version asc
@@ -92,7 +94,8 @@ numbered as (
         row_number() over (
             partition by
                 model_name,
-                has_current_settings and gate_status in ('published', 'provisional')
+                has_current_settings
+                and coalesce(gate_status in ('published', 'provisional'), false)
             order by fitted_as_of desc, model_version asc
         ) as number_from_newest_presentable
 

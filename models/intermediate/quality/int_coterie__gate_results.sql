@@ -5,18 +5,30 @@ with
 versions as (
 
     select distinct
-        model_name,
-        model_version,
-        fitted_as_of,
-        horizon_days,
-        training_row_count,
-        positive_count
+        weights.model_name,
+        weights.model_version,
+        weights.fitted_as_of,
+        weights.horizon_days,
+        weights.training_row_count,
+        weights.positive_count
 
-    from {{ ref('int_coterie__propensity_weights') }}
+    from {{ ref('int_coterie__propensity_weights') }} as weights
+
+    cross join {{ ref('int_coterie__as_of') }} as as_of
 
     {% if is_incremental() %}
-    where model_version not in (select judged.model_version from {{ this }} as judged)
+    -- A version is judged once by the same thresholds.
+    left join {{ this }} as judged_before
+        on
+            weights.model_version = judged_before.model_version
+            and judged_before.gate_settings_hash = {{ coterie.gate_settings_hash() }}
     {% endif %}
+
+    where
+        weights.fitted_as_of <= as_of.as_of_date
+        {% if is_incremental() %}
+        and judged_before.model_version is null
+        {% endif %}
 
 ),
 
@@ -149,6 +161,7 @@ explained as (
 
     select
         *,
+        {{ coterie.gate_settings_hash() }} as gate_settings_hash,
         case gate_status
             when 'insufficient_data'
                 then
