@@ -65,5 +65,5 @@
 
 {# True in this project itself, false where it is installed as a package. #}
 {% macro is_own_project() %}
-    {{ return(project_name == "coterie" and target.profile_name == "coterie") }}
+    {{ return(project_name == "coterie") }}
 {% endmacro %}

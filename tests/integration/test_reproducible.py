@@ -1,5 +1,7 @@
 """The same input gives the same rows, whatever the threads, the row order and the system's zone."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from harness import differences, shuffled_demo
 from scenarios import MANY_THREADS, WITHOUT_TESTS
@@ -45,3 +47,22 @@ def test_nothing_depends_on_threads_row_order_and_zone(every_input, every_input_
 def test_nothing_depends_on(every_input, rebuilt, environment, shuffle_seed):
     again = rebuilt(environment, shuffle_seed)
     assert differences(every_input.snapshot(), again, tolerance=TOLERANCE) == []
+
+
+def test_the_comparison_notices_what_differs():
+    left = pd.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "code": [1, 2, 3],
+            "share": [0.1, 0.2, np.nan],
+            "w": [[0.5], [], [1.0]],
+        }
+    )
+    noisy = left.assign(share=left["share"] + 1e-13)
+    assert differences({"t": left}, {"t": noisy[::-1]}, tolerance=TOLERANCE) == []
+    assert differences({"t": left}, {"t": noisy}) != []
+    assert differences({"t": left}, {"t": left.assign(code=[1, 2, 4])}, tolerance=1) != []
+    assert differences({"t": left}, {"t": left.assign(share=[0.1, 0.2, 0.3])}, tolerance=1) != []
+    assert differences({"t": left}, {"t": left.assign(w=[[0.5], [], [1.1]])}) != []
+    assert differences({"t": left}, {"t": left.iloc[:2]}, tolerance=1) != []
+    assert differences({"t": left}, {}) == ["t: only on the left"]
