@@ -61,8 +61,8 @@
 
 
 {% macro default__to_wall_time(column_sql, has_zone) %}
-    {% set zone = coterie.quoted(var("coterie__timezone")) %}
-    {% set source_zone = coterie.quoted(var("coterie__source_timezone")) %}
+    {% set zone = coterie.quoted(coterie.timezone_var("coterie__timezone")) %}
+    {% set source_zone = coterie.quoted(coterie.timezone_var("coterie__source_timezone")) %}
     {%- if has_zone -%}
         {{- "(" ~ column_sql ~ " at time zone " ~ zone ~ ")" -}}
     {%- elif zone == source_zone -%}

@@ -17,10 +17,10 @@
     {% set state = namespace(is_described=false) %}
 
     {% if not relation and input == "orders" and execute and flags.WHICH not in ["compile", "docs", "generate", "list", "parse"] %}
-        {{ exceptions.raise_compiler_error(coterie.unmapped_orders_message()) }}
+        {{ coterie.refuse(coterie.unmapped_orders_message()) }}
     {% endif %}
     {% for name in given_columns if name not in specs %}
-        {{ exceptions.raise_compiler_error(
+        {{ coterie.refuse(
             "The var " ~ columns_var ~ " maps the unknown column '" ~ name ~ "'. The input " ~ input
             ~ " takes: " ~ (specs | list | join(", ")) ~ "."
         ) }}
@@ -40,7 +40,7 @@
             or found | map("lower") | select("equalto", their_name | string | lower) | list %}
         {% if not relation or (state.is_described and not matches) %}
             {% if relation and (spec.endswith("!") or given_columns.get(name)) %}
-                {{ exceptions.raise_compiler_error(coterie.missing_column_message(
+                {{ coterie.refuse(coterie.missing_column_message(
                     input, relation, name, their_name, columns_var, found
                 )) }}
             {% endif %}
@@ -52,7 +52,7 @@
             {% for found_name, found_type in found.items() if found_name | lower == their_name | string | lower %}
                 {% set source_type = found_type %}
                 {% if not coterie.is_type_accepted(kind, found_type) %}
-                    {{ exceptions.raise_compiler_error(coterie.wrong_type_message(
+                    {{ coterie.refuse(coterie.wrong_type_message(
                         input, relation, name, found_name, found_type, kind, columns_var
                     )) }}
                 {% endif %}
@@ -89,7 +89,7 @@
                      or node.config.get("meta", {}).get("external_location")) %}
             {% if not found and not is_external %}
                 {% if flags.WHICH in ["build", "run", "test", "retry"] %}
-                    {{ exceptions.raise_compiler_error(
+                    {{ coterie.refuse(
                         "The relation " ~ relation ~ " that the var coterie__" ~ input
                         ~ "_relation names does not exist. Build or load it first, or correct the var."
                     ) }}

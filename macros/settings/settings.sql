@@ -46,13 +46,14 @@
 {% macro merged_map(var_name, defaults) %}
     {% set given = var(var_name, {}) or {} %}
     {% if given is not mapping %}
-        {{ exceptions.raise_compiler_error(
+        {{ coterie.refuse(
             "The var " ~ var_name ~ " must be a map such as {" ~ (defaults | list | first)
             ~ ": ...}, but it is: " ~ given
         ) }}
+        {% set given = {} %}
     {% endif %}
     {% for key in given if key not in defaults %}
-        {{ exceptions.raise_compiler_error(
+        {{ coterie.refuse(
             "The var " ~ var_name ~ " has the unknown key '" ~ key ~ "'. It takes: "
             ~ (defaults | sort | join(", ")) ~ "."
         ) }}

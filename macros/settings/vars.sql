@@ -18,11 +18,22 @@
 {% macro positive_integer_var(name) %}
     {% set value = var(name) | int(-1) %}
     {% if value < 1 %}
-        {{ exceptions.raise_compiler_error(
+        {{ coterie.refuse(
             "The var " ~ name ~ " must be a whole number above 0, but it is '" ~ var(name) ~ "'."
         ) }}
     {% endif %}
     {{ return(value) }}
+{% endmacro %}
+
+
+{% macro timezone_var(name) %}
+    {% if var(name) not in modules.pytz.all_timezones_set %}
+        {{ coterie.refuse(
+            "The var " ~ name ~ " must be a time zone of the IANA database such as Europe/London, but it is '"
+            ~ var(name) ~ "'."
+        ) }}
+    {% endif %}
+    {{ return(var(name)) }}
 {% endmacro %}
 
 
@@ -33,7 +44,7 @@
         {{ return(none) }}
     {% endif %}
     {% if not modules.re.match("^\\d{4}-\\d{2}-\\d{2}$", given) %}
-        {{ exceptions.raise_compiler_error(
+        {{ coterie.refuse(
             "The var coterie__as_of_date must be an ISO date such as 2025-10-01, but it is '"
             ~ given ~ "'. Leave it empty to use the day after the newest valid order."
         ) }}

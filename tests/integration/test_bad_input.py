@@ -96,8 +96,9 @@ def test_other_inputs_are_refused_by_name(new_host, clean_orders):
         "coterie__customers_columns": {"customer_id": "client_id"},
         "coterie__order_lines_relation": source_of("order_lines"),
         "coterie__products_relation": source_of("products"),
+        "coterie__identities_columns": {"visitor": "cookie"},
     }
-    inputs = ["customers", "order_lines", "products"]
+    inputs = ["customers", "order_lines", "products", "identities"]
     run = host.dbt(
         "run",
         "-s",
@@ -109,6 +110,41 @@ def test_other_inputs_are_refused_by_name(new_host, clean_orders):
     assert_words(messages["customers"], "coterie__customers_columns", "'client_id'", "email")
     assert_words(messages["order_lines"], "coterie__order_lines_relation", "'quantity'", "VARCHAR")
     assert_words(messages["products"], "coterie__products_relation", "does not exist")
+    assert_words(messages["identities"], "coterie__identities_columns", "'visitor'", "takes: anon")
+
+
+# ---- settings ----------------------------------------------------------------------------------
+
+
+def test_vars_that_make_no_sense_are_refused_by_name_when_a_model_needs_them(new_host):
+    host = new_host("bare_shop")
+    host.write({"shop.orders": simulate_orders(5, seed=12)})
+    # Two vars a run, each of another model; the others of the host are parsed all the same.
+    runs = [
+        {
+            "int_coterie__checked_orders": (
+                {"coterie__as_of_date": "yesterday"},
+                "ISO date such as 2025-10-01",
+            ),
+            "int_coterie__fit_settings": (
+                {"coterie__gates": {"min_training_positives": 100}},
+                "It takes: max_excess_calibration_error",
+            ),
+        },
+        {
+            "stg_coterie__orders": ({"coterie__timezone": "Europe/Londn"}, "such as Europe/London"),
+            "int_coterie__fit_settings": (
+                {"coterie__refit_interval_days": 0},
+                "whole number above 0",
+            ),
+        },
+    ]
+    for models in runs:
+        bad = {name: value for given, _ in models.values() for name, value in given.items()}
+        run = host.dbt("run", "-s", *models, variables=bad, must_succeed=False)
+        for model, (given, remedy) in models.items():
+            message = re.sub(r"\s+", " ", run.result(model)["message"])
+            assert_words(message, *given, remedy)
 
 
 # ---- rows --------------------------------------------------------------------------------------

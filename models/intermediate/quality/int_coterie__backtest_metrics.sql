@@ -366,15 +366,15 @@ backtest_metrics as (
         'all' as group_name,
         'all' as group_value,
         metric_name,
-        cast(metric_value as double) as metric_value,
+        round(cast(metric_value as double), 10) as metric_value,
         -- greatest and least pass over a NULL, so they are asked only where there is an interval.
         case
             when standard_error is not null
-                then greatest(metric_value - 1.959964 * standard_error, lowest_value)
+                then round(greatest(metric_value - 1.959964 * standard_error, lowest_value), 10)
         end as interval_lower,
         case
             when standard_error is not null
-                then least(metric_value + 1.959964 * standard_error, highest_value)
+                then round(least(metric_value + 1.959964 * standard_error, highest_value), 10)
         end as interval_upper
 
     from measured
