@@ -2,6 +2,19 @@
 
 with
 
+judged_before as (
+
+    -- A version is judged once by the same thresholds.
+    {% if is_incremental() %}
+    select model_version from {{ this }}
+    where gate_settings_hash = {{ coterie.gate_settings_hash() }}
+    {% else %}
+    select cast(null as string) as model_version
+    where false
+    {% endif %}
+
+),
+
 versions as (
 
     select distinct
@@ -16,19 +29,12 @@ versions as (
 
     cross join {{ ref('int_coterie__as_of') }} as as_of
 
-    {% if is_incremental() %}
-    -- A version is judged once by the same thresholds.
-    left join {{ this }} as judged_before
-        on
-            weights.model_version = judged_before.model_version
-            and judged_before.gate_settings_hash = {{ coterie.gate_settings_hash() }}
-    {% endif %}
+    left join judged_before
+        on weights.model_version = judged_before.model_version
 
     where
         weights.fitted_as_of <= as_of.as_of_date
-        {% if is_incremental() %}
         and judged_before.model_version is null
-        {% endif %}
 
 ),
 
