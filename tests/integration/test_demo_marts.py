@@ -72,6 +72,35 @@ def test_unit_tests_run_at_home(demo):
     assert set(unit_tests) == {"pass"}
 
 
+def test_every_model_and_column_is_documented(demo, read):
+    manifest = json.loads((demo.parent / "target/manifest.json").read_text())
+    nodes = {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in {"model", "seed"} and node["package_name"] == "coterie"
+    }
+    assert [name for name, node in nodes.items() if not node["description"].strip()] == []
+    described = {
+        (name, column)
+        for name, node in nodes.items()
+        for column, documented in node["columns"].items()
+        if documented["description"].strip()
+    }
+    columns = read("select table_name, column_name from information_schema.columns")
+    assert described == set(columns.itertuples(index=False, name=None))
+    loose = [
+        name
+        for name, node in nodes.items()
+        if "marts" in node["fqn"] and not node["config"]["contract"]["enforced"]
+    ]
+    assert loose == []
+    assert all(
+        "One row per" in node["description"] and "Answers:" in node["description"]
+        for node in nodes.values()
+        if "marts" in node["fqn"]
+    )
+
+
 def test_every_customer_has_one_rfm_code_and_one_segment(read):
     rows = read(
         "select count(*) as n, count(distinct customer_id) as customers, "
