@@ -1,4 +1,14 @@
 {% set test = 'model_name, model_version, origin, scorer_name' %}
+{# Metrics without an interval, and the rows that hold them. #}
+{% set plain_metrics = {
+    'average_precision': 'auc_parts',
+    'top_decile_lift': 'auc_parts',
+    'calibration_error': 'calibration_errors',
+    'excess_calibration_error': 'calibration_errors',
+    'row_count': 'totals',
+    'positive_count': 'totals',
+    'observed_rate': 'totals'
+} %}
 
 with
 
@@ -261,90 +271,20 @@ measured as (
 
     from auc_parts
 
+    {% for metric, source in plain_metrics.items() %}
     union all
 
     select
         {{ test }},
-        'average_precision' as metric_name,
-        average_precision as metric_value,
+        '{{ metric }}' as metric_name,
+        {{ metric }} as metric_value,
         cast(null as double) as standard_error,
         cast(null as double) as lowest_value,
         cast(null as double) as highest_value
 
-    from auc_parts
+    from {{ source }}
 
-    union all
-
-    select
-        {{ test }},
-        'top_decile_lift' as metric_name,
-        top_decile_lift as metric_value,
-        cast(null as double) as standard_error,
-        cast(null as double) as lowest_value,
-        cast(null as double) as highest_value
-
-    from auc_parts
-
-    union all
-
-    select
-        {{ test }},
-        'calibration_error' as metric_name,
-        calibration_error as metric_value,
-        cast(null as double) as standard_error,
-        cast(null as double) as lowest_value,
-        cast(null as double) as highest_value
-
-    from calibration_errors
-
-    union all
-
-    select
-        {{ test }},
-        'excess_calibration_error' as metric_name,
-        excess_calibration_error as metric_value,
-        cast(null as double) as standard_error,
-        cast(null as double) as lowest_value,
-        cast(null as double) as highest_value
-
-    from calibration_errors
-
-    union all
-
-    select
-        {{ test }},
-        'row_count' as metric_name,
-        row_count as metric_value,
-        cast(null as double) as standard_error,
-        cast(null as double) as lowest_value,
-        cast(null as double) as highest_value
-
-    from totals
-
-    union all
-
-    select
-        {{ test }},
-        'positive_count' as metric_name,
-        positive_count as metric_value,
-        cast(null as double) as standard_error,
-        cast(null as double) as lowest_value,
-        cast(null as double) as highest_value
-
-    from totals
-
-    union all
-
-    select
-        {{ test }},
-        'observed_rate' as metric_name,
-        observed_rate as metric_value,
-        cast(null as double) as standard_error,
-        cast(null as double) as lowest_value,
-        cast(null as double) as highest_value
-
-    from totals
-
+    {% endfor %}
     union all
 
     select
