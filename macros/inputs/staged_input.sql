@@ -33,11 +33,17 @@
         {% endfor %}
     {% endif %}
 
+    {# A column that is mapped to one of our names is not found again under its own. #}
+    {% set claimed = given_columns.values() | map("string") | map("lower") | list %}
+
     {% for name, spec in specs.items() %}
         {% set kind = spec | replace("!", "") %}
         {% set their_name = given_columns.get(name, name) %}
         {% set matches = found | select("equalto", their_name) | list
             or found | map("lower") | select("equalto", their_name | string | lower) | list %}
+        {% if name not in given_columns and name in claimed %}
+            {% set matches = [] %}
+        {% endif %}
         {% if not relation or (state.is_described and not matches) %}
             {% if relation and (spec.endswith("!") or given_columns.get(name)) %}
                 {{ coterie.refuse(coterie.missing_column_message(
@@ -115,8 +121,8 @@
         {{ return(coterie.to_wall_time(column_sql, "WITH TIME ZONE" in source_type or source_type == "TIMESTAMPTZ")) }}
     {% endif %}
     {% set typed = "cast(" ~ column_sql ~ " as " ~ coterie.staged_type(kind) ~ ")" %}
-    {# An empty id is how many exports write a missing one. #}
-    {{ return("nullif(" ~ typed ~ ", '')" if kind == "id" else typed) }}
+    {# An empty text is how many exports write a missing one. #}
+    {{ return("nullif(" ~ typed ~ ", '')" if kind in ["id", "text"] else typed) }}
 {% endmacro %}
 
 

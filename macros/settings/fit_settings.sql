@@ -8,7 +8,8 @@
         "timezone": var("coterie__timezone"),
         "source_timezone": var("coterie__source_timezone"),
         "invalid_order_statuses": var("coterie__invalid_order_statuses") | sort,
-        "event_types": coterie.event_types()
+        "event_types": coterie.event_types(),
+        "rfm_lookback_days": coterie.rfm_lookback_days()
     } %}
     {% set chosen = {} %}
     {% do chosen.update(coterie.settings("segmentation" if topic == "segmentation" else "propensity")) %}
@@ -21,8 +22,7 @@
             "min_positive_count": gates.min_training_positive_count,
             "min_negative_count": gates.min_training_negative_count,
             "max_test_origins": gates.max_test_origin_count,
-            "training_row_limit": var("coterie__training_row_limit") | int,
-            "rfm_lookback_days": coterie.rfm_lookback_days()
+            "training_row_limit": coterie.training_row_limit()
         }) %}
     {% endif %}
     {% do chosen.update({"code_version": "1", "definitions": definitions}) %}

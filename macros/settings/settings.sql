@@ -39,7 +39,14 @@
             "stale_after_refit_intervals": 2
         }
     } %}
-    {{ return(coterie.merged_map("coterie__" ~ topic, defaults[topic])) }}
+    {% set merged = coterie.merged_map("coterie__" ~ topic, defaults[topic]) %}
+    {% if topic == "segmentation" and merged.segmentation_name == "rfm" %}
+        {{ coterie.refuse(
+            "The var coterie__segmentation must not call the segmentation 'rfm': the RFM segments have "
+            ~ "that name. Choose another segmentation_name."
+        ) }}
+    {% endif %}
+    {{ return(merged) }}
 {% endmacro %}
 
 

@@ -13,17 +13,30 @@ attributes as (
 
 ),
 
-newest_attributes as (
+numbered_versions as (
 
+    -- A sign-up is of one day: what a later version says of it was not known before.
     select
         customer_id,
         signed_up_at,
         row_number() over (
             partition by customer_id
-            order by valid_from desc nulls last
-        ) as row_number_of_customer
+            order by valid_from asc nulls first
+        ) as version_number
 
     from attributes
+
+),
+
+first_versions as (
+
+    select
+        customer_id,
+        signed_up_at
+
+    from numbered_versions
+
+    where version_number = 1
 
 ),
 
@@ -75,11 +88,9 @@ sightings as (
 
     select
         customer_id,
-        min(signed_up_at) as seen_at
+        signed_up_at as seen_at
 
-    from attributes
-
-    group by customer_id
+    from first_versions
 
 ),
 
@@ -101,15 +112,13 @@ customers as (
         first_sightings.customer_id,
         first_sightings.first_seen_at,
         {{ coterie.sample_position('first_sightings.customer_id') }} as sample_position,
-        newest_attributes.customer_id is not null as is_in_customers_input,
-        newest_attributes.signed_up_at
+        first_versions.customer_id is not null as is_in_customers_input,
+        first_versions.signed_up_at
 
     from first_sightings
 
-    left join newest_attributes
-        on
-            first_sightings.customer_id = newest_attributes.customer_id
-            and newest_attributes.row_number_of_customer = 1
+    left join first_versions
+        on first_sightings.customer_id = first_versions.customer_id
 
 )
 
