@@ -21,7 +21,7 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	touch $@
 
 demo: install ## Build the demo shop and print what the marts say
-	$(BIN)/dbt --quiet build --fail-fast
+	$(BIN)/dbt --quiet build --fail-fast --exclude-resource-type unit_test
 	$(BIN)/python -m coterie.summary
 
 build: install ## dbt build of this project on the demo shop
