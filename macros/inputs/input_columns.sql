@@ -2,7 +2,7 @@
     The columns of each input: name, type and whether the input cannot do without it. One definition
     serves the staging models, the checks and the order in which duplicates are told apart.
 
-    Types: id (any text or whole number), text, amount (any number), count (any number), timestamp
+    Types: id (any text or whole number), text, amount (any number), timestamp
     (date or timestamp), date, boolean.
 #}
 {% macro input_columns(input) %}

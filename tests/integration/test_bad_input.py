@@ -147,6 +147,22 @@ def test_vars_that_make_no_sense_are_refused_by_name_when_a_model_needs_them(new
             assert_words(message, *given, remedy)
 
 
+def test_a_mapped_column_is_not_read_twice_and_an_empty_text_is_missing(new_host):
+    host = new_host("bare_shop")
+    host.write(
+        {
+            "shop.orders": "select 'o1' as order_id, '' as customer_id, 5.0 as discount_amount, "
+            "timestamp '2024-01-01 10:00:00' as ordered_at, '' as coupon_code, 'done' as status"
+        }
+    )
+    columns = {"order_amount": "discount_amount"}
+    host.dbt("run", "-s", "stg_coterie__orders", variables={"coterie__orders_columns": columns})
+    row = host.query("select * from {stg_coterie__orders}").iloc[0]
+    assert row["order_amount"] == 5.0
+    assert row["status"] == "done"
+    assert row[["discount_amount", "customer_id", "coupon_code"]].isna().all()
+
+
 # ---- rows --------------------------------------------------------------------------------------
 
 
