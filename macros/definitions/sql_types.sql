@@ -22,6 +22,15 @@
 {% endmacro %}
 
 
+{# Completed years from one date to a later one, as ages are told. #}
+{% macro whole_years_between(from_sql, to_sql) %}
+    {{- "cast(extract(year from " ~ to_sql ~ ") - extract(year from " ~ from_sql ~ ") - case when "
+        ~ "100 * extract(month from " ~ to_sql ~ ") + extract(day from " ~ to_sql ~ ") < "
+        ~ "100 * extract(month from " ~ from_sql ~ ") + extract(day from " ~ from_sql ~ ") "
+        ~ "then 1 else 0 end as bigint)" -}}
+{% endmacro %}
+
+
 {# 0 for Monday to 6 for Sunday. #}
 {% macro weekday_number(date_sql) %}
     {{- return(adapter.dispatch("weekday_number", "coterie")(date_sql)) -}}

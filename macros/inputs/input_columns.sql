@@ -89,22 +89,52 @@
 {% endmacro %}
 
 
+{% macro input_names() %}
+    {{ return(["orders", "customers", "order_lines", "products", "events", "identities", "messages"]) }}
+{% endmacro %}
+
+
+{# The columns of an input by which its rows are told apart, and the time that is its own. #}
+{% macro input_key(input) %}
+    {{ return({
+        "orders": ["order_id"],
+        "customers": ["customer_id", "valid_from"],
+        "products": ["product_id"],
+        "events": ["event_id"],
+        "identities": ["anonymous_id", "customer_id", "linked_at"],
+        "messages": ["message_id"]
+    }[input]) }}
+{% endmacro %}
+
+
+{% macro input_time(input) %}
+    {{ return({
+        "orders": "ordered_at",
+        "customers": "signed_up_at",
+        "products": "launched_at",
+        "events": "occurred_at",
+        "identities": "linked_at",
+        "messages": "sent_at"
+    }[input]) }}
+{% endmacro %}
+
+
 {#
-    The rows of one key in a total order: the newest state first, by its own time and then by every
-    other time, and at last by every other column.
+    The rows of one key in a total order. The earliest by the input's own time stands, because a
+    later copy cannot change what was known before it; of copies with the same time the one with
+    the newest state, by every other time, and at last by every other column.
 #}
-{% macro newest_first(input, time_column=none) %}
-    {% set own_time = [] %}
+{% macro order_of_copies(input) %}
+    {% set own_time = coterie.input_time(input) %}
     {% set other_times = [] %}
     {% set others = [] %}
     {% for name, spec in coterie.input_columns(input).items() %}
-        {% if name == time_column %}
-            {% do own_time.append(name ~ " desc nulls last") %}
+        {% if name == own_time %}
         {% elif spec.startswith("timestamp") %}
-            {% do other_times.append(name ~ " desc nulls last") %}
+            {% do other_times.append("input_rows." ~ name ~ " desc nulls last") %}
         {% else %}
-            {% do others.append(name ~ " asc nulls last") %}
+            {% do others.append("input_rows." ~ name ~ " asc nulls last") %}
         {% endif %}
     {% endfor %}
-    {{- (own_time + other_times + others) | join(", ") -}}
+    {{- (["input_rows." ~ own_time ~ " asc nulls last"] + other_times + others) | join(", ") -}}
 {% endmacro %}

@@ -26,6 +26,18 @@
 {% endmacro %}
 
 
+{# A whole number from 0 on. #}
+{% macro whole_number_var(name) %}
+    {% set value = var(name) | int(-1) %}
+    {% if value < 0 %}
+        {{ coterie.refuse(
+            "The var " ~ name ~ " must be a whole number, 0 or more, but it is '" ~ var(name) ~ "'."
+        ) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
+
 {% macro timezone_var(name) %}
     {% if var(name) not in modules.pytz.all_timezones_set %}
         {{ coterie.refuse(

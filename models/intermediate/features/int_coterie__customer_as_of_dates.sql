@@ -4,8 +4,9 @@ customers as (
 
     select
         customer_id,
-        first_seen_at,
+        first_seen_on,
         signed_up_at,
+        birth_date,
         sample_position
 
     from {{ ref('int_coterie__customers') }}
@@ -25,7 +26,7 @@ origin_rows as (
     from as_of_dates
 
     inner join customers
-        on as_of_dates.as_of_date > customers.first_seen_at
+        on as_of_dates.as_of_date > customers.first_seen_on
 
     where not as_of_dates.is_scoring_date
 
@@ -47,7 +48,8 @@ customer_as_of_dates as (
         customers.customer_id,
         as_of_dates.is_scoring_date,
         as_of_dates.data_through,
-        customers.signed_up_at
+        customers.signed_up_at,
+        customers.birth_date
 
     from as_of_dates
 
@@ -56,8 +58,8 @@ customer_as_of_dates as (
     inner join customers
         on
             (
-                as_of_dates.as_of_date > customers.first_seen_at
-                or (customers.first_seen_at is null and as_of_dates.is_scoring_date)
+                as_of_dates.as_of_date > customers.first_seen_on
+                or (customers.first_seen_on is null and as_of_dates.is_scoring_date)
             )
             and (
                 as_of_dates.is_scoring_date

@@ -12,9 +12,9 @@ order_features as (
 
 ),
 
-line_features as (
+basket_features as (
 
-    select * from {{ ref('int_coterie__line_features') }}
+    select * from {{ ref('int_coterie__basket_features') }}
 
 ),
 
@@ -30,6 +30,24 @@ message_features as (
 
 ),
 
+customer_attributes as (
+
+    -- Attributes that may change are known of a date only where the input tells since when.
+    select
+        customer_id,
+        valid_from,
+        valid_until,
+        gender,
+        country_code,
+        region,
+        city
+
+    from {{ ref('int_coterie__customer_attributes') }}
+
+    where valid_from is not null
+
+),
+
 customer_features as (
 
     -- Counts and sums of nothing are 0; shares, averages and times since are NULL.
@@ -38,25 +56,41 @@ customer_features as (
         customer_as_of_dates.customer_id,
         customer_as_of_dates.is_scoring_date,
         customer_as_of_dates.data_through,
-        order_features.first_ordered_at,
-        order_features.last_ordered_at,
+        greatest(
+            order_features.newest_known_on,
+            event_features.newest_known_on,
+            message_features.newest_known_on,
+            cast(basket_features.last_ordered_at as date)
+        ) as newest_known_on,
+        basket_features.first_ordered_at,
+        basket_features.last_ordered_at,
         case
             when customer_as_of_dates.signed_up_at < customer_as_of_dates.as_of_date
                 then {{ coterie.days_between(
                     'customer_as_of_dates.signed_up_at', 'customer_as_of_dates.as_of_date'
                 ) }}
         end as days_since_signup,
+        case
+            when customer_as_of_dates.birth_date < customer_as_of_dates.as_of_date
+                then {{ coterie.whole_years_between(
+                    'customer_as_of_dates.birth_date', 'customer_as_of_dates.as_of_date'
+                ) }}
+        end as age_years,
+        customer_attributes.gender,
+        customer_attributes.country_code,
+        customer_attributes.region,
+        customer_attributes.city,
         {%- for name in [
             'days_since_first_order', 'days_since_last_order', 'avg_net_amount', 'avg_gap_days',
             'max_gap_days', 'overdue_ratio', 'discount_share', 'coupon_order_share', 'refund_share',
             'cancelled_order_share', 'weekend_order_share', 'morning_order_share',
-            'evening_order_share', 'top_sales_channel_share'
+            'evening_order_share', 'avg_item_count'
         ] %}
         order_features.{{ name }},
         {%- endfor %}
         {%- for name in [
             'order_count', 'order_count_30d', 'order_count_90d', 'order_count_365d',
-            'order_count_lookback', 'order_count_change_90d', 'sales_channel_count'
+            'order_count_lookback', 'order_count_change_90d'
         ] %}
         cast(coalesce(order_features.{{ name }}, 0) as bigint) as {{ name }},
         {%- endfor %}
@@ -67,11 +101,11 @@ customer_features as (
         cast(coalesce(order_features.{{ name }}, 0) as decimal(18, 2)) as {{ name }},
         {%- endfor %}
         cast(order_features.last_net_amount as decimal(18, 2)) as last_net_amount,
-        line_features.avg_item_count,
-        line_features.top_category_share,
-        line_features.repeat_product_share,
-        {%- for name in ['product_count', 'category_count'] %}
-        cast(coalesce(line_features.{{ name }}, 0) as bigint) as {{ name }},
+        basket_features.top_sales_channel_share,
+        basket_features.top_category_share,
+        basket_features.repeat_product_share,
+        {%- for name in ['sales_channel_count', 'product_count', 'category_count'] %}
+        cast(coalesce(basket_features.{{ name }}, 0) as bigint) as {{ name }},
         {%- endfor %}
         {%- for name in [
             'days_since_last_session', 'days_since_last_view', 'days_since_last_search',
@@ -101,10 +135,10 @@ customer_features as (
             customer_as_of_dates.as_of_date = order_features.as_of_date
             and customer_as_of_dates.customer_id = order_features.customer_id
 
-    left join line_features
+    left join basket_features
         on
-            customer_as_of_dates.as_of_date = line_features.as_of_date
-            and customer_as_of_dates.customer_id = line_features.customer_id
+            customer_as_of_dates.as_of_date = basket_features.as_of_date
+            and customer_as_of_dates.customer_id = basket_features.customer_id
 
     left join event_features
         on
@@ -115,6 +149,15 @@ customer_features as (
         on
             customer_as_of_dates.as_of_date = message_features.as_of_date
             and customer_as_of_dates.customer_id = message_features.customer_id
+
+    left join customer_attributes
+        on
+            customer_as_of_dates.customer_id = customer_attributes.customer_id
+            and customer_as_of_dates.as_of_date > customer_attributes.valid_from
+            and (
+                customer_attributes.valid_until is null
+                or customer_as_of_dates.as_of_date <= customer_attributes.valid_until
+            )
 
 )
 

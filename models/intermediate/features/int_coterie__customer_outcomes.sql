@@ -53,20 +53,27 @@ eligible as (
 
 ),
 
+closed as (
+
+    select * from eligible
+    where window_ends_on <= data_through
+
+),
+
 buyers as (
 
     select distinct
-        eligible.as_of_date,
-        eligible.customer_id,
-        eligible.prediction_name
+        closed.as_of_date,
+        closed.customer_id,
+        closed.prediction_name
 
-    from eligible
+    from closed
 
     inner join orders
         on
-            eligible.customer_id = orders.customer_id
-            and eligible.as_of_date <= orders.ordered_at
-            and eligible.window_ends_on > orders.ordered_at
+            closed.customer_id = orders.customer_id
+            and closed.as_of_date <= orders.ordered_at
+            and closed.window_ends_on > orders.ordered_at
 
 ),
 

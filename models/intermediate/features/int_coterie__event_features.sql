@@ -1,3 +1,5 @@
+{% set day_age = coterie.days_between('customer_days.happened_on', 'spine.as_of_date') %}
+
 with
 
 customer_as_of_dates as (
@@ -10,39 +12,26 @@ customer_as_of_dates as (
 
 ),
 
-events as (
+event_days as (
 
-    select * from {{ ref('int_coterie__events') }}
-    where customer_id is not null
-
-),
-
-sessions as (
-
-    -- A session counts on the day it began, with the events that were known by the date.
+    -- A day stands once or twice: once more for what became known later.
     select
-        customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id,
-        events.session_key,
-        max({{ coterie.days_between('events.occurred_on', 'customer_as_of_dates.as_of_date') }})
-            as days_ago,
-        count(*) as event_count,
-        sum(case when events.event_kind = 'view' then 1 else 0 end) as view_count,
-        sum(case when events.event_kind = 'search' then 1 else 0 end) as search_count,
-        sum(case when events.event_kind = 'cart' then 1 else 0 end) as cart_count,
-        sum(case when events.event_kind = 'checkout' then 1 else 0 end) as checkout_count
+        spine.as_of_date,
+        spine.customer_id,
+        customer_days.known_on,
+        {{ day_age }} as days_ago,
+        {%- for name in coterie.event_day_columns() %}
+        customer_days.{{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
-    from customer_as_of_dates
+    from customer_as_of_dates as spine
 
-    inner join events
+    inner join {{ ref('int_coterie__customer_days') }} as customer_days
         on
-            customer_as_of_dates.customer_id = events.customer_id
-            and customer_as_of_dates.as_of_date > events.known_at
+            spine.customer_id = customer_days.customer_id
+            and spine.as_of_date > customer_days.known_on
 
-    group by
-        customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id,
-        events.session_key
+    where customer_days.session_count > 0
 
 ),
 
@@ -51,26 +40,23 @@ event_features as (
     select
         as_of_date,
         customer_id,
+        max(known_on) as newest_known_on,
         min(days_ago) as days_since_last_session,
         min(case when view_count > 0 then days_ago end) as days_since_last_view,
         min(case when search_count > 0 then days_ago end) as days_since_last_search,
         min(case when cart_count > 0 then days_ago end) as days_since_last_cart,
         min(case when checkout_count > 0 then days_ago end) as days_since_last_checkout,
-        sum(case when days_ago <= 7 then 1 else 0 end) as session_count_7d,
-        sum(case when days_ago <= 30 then 1 else 0 end) as session_count_30d,
-        sum(case when days_ago <= 90 then 1 else 0 end) as session_count_90d,
-        sum(
-            case
-                when days_ago <= 90 and (event_count >= 2 or cart_count > 0) then 1
-                else 0
-            end
-        ) as engaged_session_count_90d,
+        sum(case when days_ago <= 7 then session_count else 0 end) as session_count_7d,
+        sum(case when days_ago <= 30 then session_count else 0 end) as session_count_30d,
+        sum(case when days_ago <= 90 then session_count else 0 end) as session_count_90d,
+        sum(case when days_ago <= 90 then engaged_session_count else 0 end)
+            as engaged_session_count_90d,
         sum(case when days_ago <= 30 then view_count else 0 end) as view_count_30d,
         sum(case when days_ago <= 30 then search_count else 0 end) as search_count_30d,
         sum(case when days_ago <= 30 then cart_count else 0 end) as cart_count_30d,
         sum(case when days_ago <= 30 then checkout_count else 0 end) as checkout_count_30d
 
-    from sessions
+    from event_days
 
     group by as_of_date, customer_id
 

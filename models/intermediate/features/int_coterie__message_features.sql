@@ -10,41 +10,31 @@ customer_as_of_dates as (
 
 ),
 
-messages as (
-
-    select * from {{ ref('int_coterie__messages') }}
-
-),
-
-messages_as_of as (
+message_days as (
 
     -- An answer counts only once it has been given.
     select
-        customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id,
-        {{ coterie.days_between('messages.sent_at', 'customer_as_of_dates.as_of_date') }}
-            as days_ago,
-        case
-            when messages.opened_at < customer_as_of_dates.as_of_date
-                then {{ coterie.days_between(
-                    'messages.opened_at', 'customer_as_of_dates.as_of_date'
-                ) }}
-        end as days_since_opened,
-        case
-            when messages.clicked_at < customer_as_of_dates.as_of_date
-                then {{ coterie.days_between(
-                    'messages.clicked_at', 'customer_as_of_dates.as_of_date'
-                ) }}
-        end as days_since_clicked,
-        coalesce(messages.unsubscribed_at < customer_as_of_dates.as_of_date, false)
-            as is_unsubscribed
+        spine.as_of_date,
+        spine.customer_id,
+        customer_days.known_on,
+        {{ coterie.days_between('customer_days.happened_on', 'spine.as_of_date') }} as days_ago,
+        {{ coterie.days_between('customer_days.known_on', 'spine.as_of_date') }} as days_known,
+        {%- for name in coterie.message_day_columns() %}
+        customer_days.{{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
-    from customer_as_of_dates
+    from customer_as_of_dates as spine
 
-    inner join messages
+    inner join {{ ref('int_coterie__customer_days') }} as customer_days
         on
-            customer_as_of_dates.customer_id = messages.customer_id
-            and customer_as_of_dates.as_of_date > messages.sent_at
+            spine.customer_id = customer_days.customer_id
+            and spine.as_of_date > customer_days.known_on
+
+    where
+        customer_days.message_count > 0
+        or customer_days.opened_message_count > 0
+        or customer_days.clicked_message_count > 0
+        or customer_days.unsubscribed_message_count > 0
 
 ),
 
@@ -53,17 +43,18 @@ totals as (
     select
         as_of_date,
         customer_id,
+        max(known_on) as newest_known_on,
         min(days_ago) as days_since_last_message,
-        min(days_since_opened) as days_since_last_open,
-        min(days_since_clicked) as days_since_last_click,
-        sum(case when days_ago <= 90 then 1 else 0 end) as message_count_90d,
-        sum(case when days_ago <= 90 and days_since_opened is not null then 1 else 0 end)
+        min(case when opened_message_count > 0 then days_known end) as days_since_last_open,
+        min(case when clicked_message_count > 0 then days_known end) as days_since_last_click,
+        sum(case when days_ago <= 90 then message_count else 0 end) as message_count_90d,
+        sum(case when days_ago <= 90 then opened_message_count else 0 end)
             as opened_message_count_90d,
-        sum(case when days_ago <= 90 and days_since_clicked is not null then 1 else 0 end)
+        sum(case when days_ago <= 90 then clicked_message_count else 0 end)
             as clicked_message_count_90d,
-        max(case when is_unsubscribed then 1 else 0 end) as is_unsubscribed
+        max(case when unsubscribed_message_count > 0 then 1 else 0 end) as is_unsubscribed
 
-    from messages_as_of
+    from message_days
 
     group by as_of_date, customer_id
 
@@ -74,6 +65,7 @@ message_features as (
     select
         as_of_date,
         customer_id,
+        newest_known_on,
         days_since_last_message,
         message_count_90d,
         {{ coterie.ratio('opened_message_count_90d', 'message_count_90d') }} as open_share_90d,

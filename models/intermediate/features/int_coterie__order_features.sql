@@ -1,119 +1,65 @@
+{% set day_age = coterie.days_between('happened_on', 'as_of_date') %}
+
 with
 
-orders_as_of as (
+customer_as_of_dates as (
 
-    select * from {{ ref('int_coterie__orders_as_of') }}
+    select
+        as_of_date,
+        customer_id
 
-),
-
-valid_orders as (
-
-    select * from orders_as_of
-    where is_valid
+    from {{ ref('int_coterie__customer_as_of_dates') }}
 
 ),
 
 order_days as (
 
+    -- The orders of a day as they were known before the date: later corrections are not in yet.
     select
-        as_of_date,
-        customer_id,
-        ordered_on,
-        sum(net_amount) as net_amount
+        customer_as_of_dates.as_of_date,
+        customer_as_of_dates.customer_id,
+        customer_days.happened_on,
+        max(customer_days.known_on) as newest_known_on,
+        {%- for name in coterie.order_day_columns() %}
+        sum(customer_days.{{ name }}) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
-    from valid_orders
+    from customer_as_of_dates
 
-    group by as_of_date, customer_id, ordered_on
+    inner join {{ ref('int_coterie__customer_days') }} as customer_days
+        on
+            customer_as_of_dates.customer_id = customer_days.customer_id
+            and customer_as_of_dates.as_of_date > customer_days.known_on
+
+    where
+        customer_days.placed_order_count != 0
+        or customer_days.cancelled_order_count != 0
+        or customer_days.order_count != 0
+        or customer_days.refund_amount != 0
+
+    group by
+        customer_as_of_dates.as_of_date,
+        customer_as_of_dates.customer_id,
+        customer_days.happened_on
 
 ),
 
 day_gaps as (
 
+    -- Days on which no order stands come first, so that they part no two that hold one.
     select
-        as_of_date,
-        customer_id,
-        ordered_on,
-        net_amount,
-        lag(ordered_on) over (
-            partition by as_of_date, customer_id
-            order by ordered_on
-        ) as previous_ordered_on,
-        row_number() over (
-            partition by as_of_date, customer_id
-            order by ordered_on desc
-        ) as day_number_from_last
+        *,
+        {{ day_age }} as days_ago,
+        order_count > 0 as is_valid,
+        case
+            when order_count > 0
+                then lag(case when order_count > 0 then happened_on end) over (
+                    partition by as_of_date, customer_id
+                    order by case when order_count > 0 then 1 else 0 end, happened_on
+                )
+        end as previous_ordered_on
 
     from order_days
-
-),
-
-rhythms as (
-
-    select
-        as_of_date,
-        customer_id,
-        count(*) as order_day_count,
-        max({{ coterie.days_between('previous_ordered_on', 'ordered_on') }}) as max_gap_days,
-        sum(case when day_number_from_last = 1 then net_amount end) as last_net_amount
-
-    from day_gaps
-
-    group by as_of_date, customer_id
-
-),
-
-channels as (
-
-    select
-        as_of_date,
-        customer_id,
-        sales_channel,
-        count(*) as order_count
-
-    from valid_orders
-
-    where sales_channel is not null
-
-    group by as_of_date, customer_id, sales_channel
-
-),
-
-channel_mixes as (
-
-    select
-        as_of_date,
-        customer_id,
-        count(*) as sales_channel_count,
-        max(order_count) as top_sales_channel_order_count,
-        sum(order_count) as channel_order_count
-
-    from channels
-
-    group by as_of_date, customer_id
-
-),
-
-attempts as (
-
-    -- Shares of what was ordered, whether or not it stood.
-    select
-        as_of_date,
-        customer_id,
-        count(*) as placed_order_count,
-        sum(case when has_invalid_status then 1 else 0 end) as cancelled_order_count,
-        sum(case when not has_invalid_status and order_amount > 0 then order_amount else 0 end)
-            as kept_order_amount,
-        sum(
-            case
-                when not has_invalid_status and order_amount > 0
-                    then least(refund_amount, order_amount)
-                else 0
-            end
-        ) as refund_amount
-
-    from orders_as_of
-
-    group by as_of_date, customer_id
 
 ),
 
@@ -122,17 +68,18 @@ totals as (
     select
         as_of_date,
         customer_id,
-        min(ordered_at) as first_ordered_at,
-        max(ordered_at) as last_ordered_at,
-        max(days_ago) as days_since_first_order,
-        min(days_ago) as days_since_last_order,
-        count(*) as order_count,
-        sum(case when days_ago <= 30 then 1 else 0 end) as order_count_30d,
-        sum(case when days_ago <= 90 then 1 else 0 end) as order_count_90d,
-        sum(case when days_ago > 90 and days_ago <= 180 then 1 else 0 end)
+        max(newest_known_on) as newest_known_on,
+        max(case when is_valid then days_ago end) as days_since_first_order,
+        min(case when is_valid then days_ago end) as days_since_last_order,
+        max({{ coterie.days_between('previous_ordered_on', 'happened_on') }}) as max_gap_days,
+        count(case when is_valid then 1 end) as order_day_count,
+        sum(order_count) as order_count,
+        sum(case when days_ago <= 30 then order_count else 0 end) as order_count_30d,
+        sum(case when days_ago <= 90 then order_count else 0 end) as order_count_90d,
+        sum(case when days_ago > 90 and days_ago <= 180 then order_count else 0 end)
             as previous_order_count_90d,
-        sum(case when days_ago <= 365 then 1 else 0 end) as order_count_365d,
-        sum(case when days_ago <= {{ coterie.rfm_lookback_days() }} then 1 else 0 end)
+        sum(case when days_ago <= 365 then order_count else 0 end) as order_count_365d,
+        sum(case when days_ago <= {{ coterie.rfm_lookback_days() }} then order_count else 0 end)
             as order_count_lookback,
         sum(net_amount) as net_amount,
         sum(case when days_ago <= 90 then net_amount else 0 end) as net_amount_90d,
@@ -141,17 +88,24 @@ totals as (
         sum(case when days_ago <= 365 then net_amount else 0 end) as net_amount_365d,
         sum(case when days_ago <= {{ coterie.rfm_lookback_days() }} then net_amount else 0 end)
             as net_amount_lookback,
+        max_by(net_amount, case when is_valid then happened_on end) as last_net_amount,
+        sum(refund_amount) as refund_amount,
         sum(discount_amount) as discount_amount,
-        sum(order_amount) as order_amount,
-        sum(case when coupon_code is not null then 1 else 0 end) as coupon_order_count,
-        sum(case when {{ coterie.weekday_number('ordered_on') }} >= 5 then 1 else 0 end)
-            as weekend_order_count,
-        sum(case when extract(hour from ordered_at) between 5 and 11 then 1 else 0 end)
-            as morning_order_count,
-        sum(case when extract(hour from ordered_at) >= 18 then 1 else 0 end)
-            as evening_order_count
+        sum(placed_order_count) as placed_order_count,
+        sum(cancelled_order_count) as cancelled_order_count,
+        sum(coupon_order_count) as coupon_order_count,
+        sum(
+            case
+                when {{ coterie.weekday_number('happened_on') }} >= 5 then order_count
+                else 0
+            end
+        ) as weekend_order_count,
+        sum(morning_order_count) as morning_order_count,
+        sum(evening_order_count) as evening_order_count,
+        sum(item_count) as item_count,
+        sum(lined_order_count) as lined_order_count
 
-    from valid_orders
+    from day_gaps
 
     group by as_of_date, customer_id
 
@@ -160,70 +114,47 @@ totals as (
 order_features as (
 
     select
-        attempts.as_of_date,
-        attempts.customer_id,
-        totals.first_ordered_at,
-        totals.last_ordered_at,
-        totals.days_since_first_order,
-        totals.days_since_last_order,
-        totals.order_count,
-        totals.order_count_30d,
-        totals.order_count_90d,
-        totals.order_count_365d,
-        totals.order_count_lookback,
-        totals.order_count_90d - totals.previous_order_count_90d as order_count_change_90d,
-        totals.net_amount,
-        totals.net_amount_90d,
-        totals.net_amount_365d,
-        totals.net_amount_lookback,
-        totals.net_amount_90d - totals.previous_net_amount_90d as net_amount_change_90d,
-        {{ coterie.ratio('totals.net_amount', 'totals.order_count') }} as avg_net_amount,
-        rhythms.last_net_amount,
+        as_of_date,
+        customer_id,
+        newest_known_on,
+        days_since_first_order,
+        days_since_last_order,
+        order_count,
+        order_count_30d,
+        order_count_90d,
+        order_count_365d,
+        order_count_lookback,
+        order_count_90d - previous_order_count_90d as order_count_change_90d,
+        net_amount,
+        net_amount_90d,
+        net_amount_365d,
+        net_amount_lookback,
+        net_amount_90d - previous_net_amount_90d as net_amount_change_90d,
+        {{ coterie.ratio('net_amount', 'order_count') }} as avg_net_amount,
+        last_net_amount,
+        {{ coterie.ratio('days_since_first_order - days_since_last_order', 'order_day_count - 1') }}
+            as avg_gap_days,
+        max_gap_days,
         {{ coterie.ratio(
-            'totals.days_since_first_order - totals.days_since_last_order',
-            'rhythms.order_day_count - 1'
-        ) }} as avg_gap_days,
-        rhythms.max_gap_days,
-        {{ coterie.ratio(
-            'totals.days_since_last_order * (rhythms.order_day_count - 1)',
-            'totals.days_since_first_order - totals.days_since_last_order'
+            'days_since_last_order * (order_day_count - 1)',
+            'days_since_first_order - days_since_last_order'
         ) }} as overdue_ratio,
-        {{ coterie.ratio(
-            'totals.discount_amount', 'totals.order_amount + totals.discount_amount'
-        ) }} as discount_share,
-        {{ coterie.ratio('totals.coupon_order_count', 'totals.order_count') }}
-            as coupon_order_share,
-        {{ coterie.ratio('attempts.refund_amount', 'attempts.kept_order_amount') }}
-            as refund_share,
-        {{ coterie.ratio('attempts.cancelled_order_count', 'attempts.placed_order_count') }}
+        case
+            when order_count > 0
+                then {{ coterie.ratio(
+                    'discount_amount', 'net_amount + refund_amount + discount_amount'
+                ) }}
+        end as discount_share,
+        {{ coterie.ratio('coupon_order_count', 'order_count') }} as coupon_order_share,
+        {{ coterie.ratio('refund_amount', 'net_amount + refund_amount') }} as refund_share,
+        {{ coterie.ratio('cancelled_order_count', 'placed_order_count') }}
             as cancelled_order_share,
-        {{ coterie.ratio('totals.weekend_order_count', 'totals.order_count') }}
-            as weekend_order_share,
-        {{ coterie.ratio('totals.morning_order_count', 'totals.order_count') }}
-            as morning_order_share,
-        {{ coterie.ratio('totals.evening_order_count', 'totals.order_count') }}
-            as evening_order_share,
-        channel_mixes.sales_channel_count,
-        {{ coterie.ratio(
-            'channel_mixes.top_sales_channel_order_count', 'channel_mixes.channel_order_count'
-        ) }} as top_sales_channel_share
+        {{ coterie.ratio('weekend_order_count', 'order_count') }} as weekend_order_share,
+        {{ coterie.ratio('morning_order_count', 'order_count') }} as morning_order_share,
+        {{ coterie.ratio('evening_order_count', 'order_count') }} as evening_order_share,
+        {{ coterie.ratio('item_count', 'lined_order_count') }} as avg_item_count
 
-    from attempts
-
-    left join totals
-        on
-            attempts.as_of_date = totals.as_of_date
-            and attempts.customer_id = totals.customer_id
-
-    left join rhythms
-        on
-            attempts.as_of_date = rhythms.as_of_date
-            and attempts.customer_id = rhythms.customer_id
-
-    left join channel_mixes
-        on
-            attempts.as_of_date = channel_mixes.as_of_date
-            and attempts.customer_id = channel_mixes.customer_id
+    from totals
 
 )
 

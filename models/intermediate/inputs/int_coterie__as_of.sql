@@ -6,22 +6,36 @@ orders as (
 
     select
         ordered_on,
-        not is_test and not has_invalid_status and order_amount > refund_amount as is_valid,
-        is_far_ahead,
-        is_far_behind
+        count(
+            case
+                when not is_test and not has_invalid_status and order_amount > refund_amount then 1
+            end
+        ) > 0 as is_valid
 
     from {{ ref('int_coterie__orders') }}
+
+    group by ordered_on
+
+),
+
+order_days as (
+
+    select * from {{ ref('int_coterie__order_days') }}
 
 ),
 
 order_span as (
 
     select
-        min(case when not is_far_behind then ordered_on end) as first_ordered_on,
-        max(case when is_valid then ordered_on end) as last_ordered_on,
-        max(case when not is_far_ahead then ordered_on end) as newest_on
+        min(case when not order_days.is_far_behind then orders.ordered_on end)
+            as first_ordered_on,
+        max(case when orders.is_valid then orders.ordered_on end) as last_ordered_on,
+        max(case when not order_days.is_far_ahead then orders.ordered_on end) as newest_on
 
     from orders
+
+    inner join order_days
+        on orders.ordered_on = order_days.ordered_on
 
 ),
 

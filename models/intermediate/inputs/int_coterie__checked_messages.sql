@@ -1,55 +1,34 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_days',
+    incremental_predicates=['sent_at'],
+    unique_key='message_id',
+    on_schema_change='fail'
+) }}
+
+-- depends_on: {{ ref('int_coterie__order_days') }}
+
 with
 
-messages as (
+{% if is_incremental() %}
 
-    select * from {{ ref('stg_coterie__messages') }}
+rows_read_again as (
 
-),
-
-ruled as (
-
-    select
-        {%- for column in coterie.input_columns('messages') %}
-        {{ column }},
-        {%- endfor %}
-        case
-            when message_id is null then 'missing_message_id'
-            when customer_id is null then 'missing_customer_id'
-            when sent_at is null then 'missing_sent_at'
-            when {{ coterie.is_impossible_time('sent_at') }} then 'impossible_sent_at'
-        end as broken_rule
-
-    from messages
+    select * from {{ coterie.rows_read_again('messages', 'sent_at') }} as input_rows
 
 ),
 
-numbered as (
-
-    -- Broken rows are numbered apart: they must not hide a good row of the same key.
-    select
-        {%- for column in coterie.input_columns('messages') %}
-        {{ column }},
-        {%- endfor %}
-        broken_rule,
-        row_number() over (
-            partition by message_id, broken_rule
-            order by {{ coterie.newest_first('messages', 'sent_at') }}
-        ) as row_number_of_key
-
-    from ruled
-
-),
+{% endif %}
 
 checked as (
 
     select
-        {%- for column in coterie.input_columns('messages') %}
-        {{ column }},
-        {%- endfor %}
-        coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
-            as rejection_rule
+        input_rows.*,
+        {{ coterie.input_settings_hash() }} as input_settings_hash
 
-    from numbered
+    from {{ coterie.checked_rows(
+        'messages', 'rows_read_again' if is_incremental() else ref('stg_coterie__messages')
+    ) }} as input_rows
 
 )
 

@@ -1,14 +1,37 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_days',
+    incremental_predicates=['ordered_at'],
+    on_schema_change='fail'
+) }}
+
+-- depends_on: {{ ref('int_coterie__order_days') }}
+
 with
 
-order_lines as (
+input_rows as (
 
     select * from {{ ref('stg_coterie__order_lines') }}
+
+    {% if is_incremental() %}
+    -- Lines have no time of their own: those of orders that were read before are left out.
+    where
+        order_id is null
+        or order_id not in (
+            select order_id from {{ ref('int_coterie__orders') }}
+            where {{ coterie.read_from('ordered_at') }} > ordered_at
+        )
+    {% endif %}
 
 ),
 
 accepted_orders as (
 
-    select order_id from {{ ref('int_coterie__orders') }}
+    select
+        order_id,
+        ordered_at
+
+    from {{ ref('int_coterie__orders') }}
 
 ),
 
@@ -16,24 +39,19 @@ checked as (
 
     select
         {%- for column in coterie.input_columns('order_lines') %}
-        order_lines.{{ column }},
+        input_rows.{{ column }},
         {%- endfor %}
-        case
-            when order_lines.order_id is null then 'missing_order_id'
-            when order_lines.product_id is null then 'missing_product_id'
-            when
-                not coalesce(abs(order_lines.quantity) < {{ coterie.amount_limit() }}, false)
-                then 'invalid_quantity'
-            when
-                not coalesce(abs(order_lines.line_amount) < {{ coterie.amount_limit() }}, false)
-                then 'invalid_line_amount'
-            when accepted_orders.order_id is null then 'unknown_order'
-        end as rejection_rule
+        accepted_orders.ordered_at,
+        coalesce(
+            {{ coterie.broken_rule('order_lines') }},
+            case when accepted_orders.order_id is null then 'unknown_order' end
+        ) as rejection_rule,
+        {{ coterie.input_settings_hash() }} as input_settings_hash
 
-    from order_lines
+    from input_rows
 
     left join accepted_orders
-        on order_lines.order_id = accepted_orders.order_id
+        on input_rows.order_id = accepted_orders.order_id
 
 )
 

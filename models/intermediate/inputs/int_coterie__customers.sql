@@ -1,42 +1,18 @@
 with
 
-attributes as (
+first_versions as (
 
-    select
-        customer_id,
-        valid_from,
-        {{ coterie.possible_time('signed_up_at') }} as signed_up_at
-
-    from {{ ref('int_coterie__checked_customers') }}
-
-    where rejection_rule is null
-
-),
-
-numbered_versions as (
-
-    -- A sign-up is of one day: what a later version says of it was not known before.
+    -- A sign-up, a birth and an acquisition are of one day: what a later version says of them was
+    -- not known before.
     select
         customer_id,
         signed_up_at,
-        row_number() over (
-            partition by customer_id
-            order by valid_from asc nulls first
-        ) as version_number
+        birth_date,
+        acquisition_channel
 
-    from attributes
+    from {{ ref('int_coterie__customer_attributes') }}
 
-),
-
-first_versions as (
-
-    select
-        customer_id,
-        signed_up_at
-
-    from numbered_versions
-
-    where version_number = 1
+    where is_first
 
 ),
 
@@ -44,11 +20,9 @@ sightings as (
 
     select
         customer_id,
-        cast(min(ordered_at) as timestamp) as seen_at
+        min(known_on) as seen_on
 
-    from {{ ref('int_coterie__orders') }}
-
-    where customer_id is not null
+    from {{ ref('int_coterie__customer_days') }}
 
     group by customer_id
 
@@ -56,39 +30,15 @@ sightings as (
 
     select
         customer_id,
-        min(known_at) as seen_at
-
-    from {{ ref('int_coterie__events') }}
-
-    where customer_id is not null
-
-    group by customer_id
-
-    union all
-
-    select
-        customer_id,
-        min(sent_at) as seen_at
-
-    from {{ ref('int_coterie__messages') }}
-
-    group by customer_id
-
-    union all
-
-    select
-        customer_id,
-        min(linked_at) as seen_at
+        cast(linked_at as date) as seen_on
 
     from {{ ref('int_coterie__identities') }}
 
-    group by customer_id
-
     union all
 
     select
         customer_id,
-        signed_up_at as seen_at
+        cast(signed_up_at as date) as seen_on
 
     from first_versions
 
@@ -98,7 +48,7 @@ first_sightings as (
 
     select
         customer_id,
-        min(seen_at) as first_seen_at
+        min(seen_on) as first_seen_on
 
     from sightings
 
@@ -110,10 +60,12 @@ customers as (
 
     select
         first_sightings.customer_id,
-        first_sightings.first_seen_at,
+        first_sightings.first_seen_on,
         {{ coterie.sample_position('first_sightings.customer_id') }} as sample_position,
         first_versions.customer_id is not null as is_in_customers_input,
-        first_versions.signed_up_at
+        first_versions.signed_up_at,
+        first_versions.birth_date,
+        first_versions.acquisition_channel
 
     from first_sightings
 

@@ -1,6 +1,64 @@
 with
 
-row_counts as (
+input_rows as (
+
+    select
+        'orders' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__orders') }}
+
+    union all
+
+    select
+        'customers' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__customers') }}
+
+    union all
+
+    select
+        'order_lines' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__order_lines') }}
+
+    union all
+
+    select
+        'products' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__products') }}
+
+    union all
+
+    select
+        'events' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__events') }}
+
+    union all
+
+    select
+        'identities' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__identities') }}
+
+    union all
+
+    select
+        'messages' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__messages') }}
+
+),
+
+checked_rows as (
 
     select
         'orders' as input_name,
@@ -40,8 +98,9 @@ row_counts as (
 
     select
         'events' as input_name,
-        count(*) as row_count,
-        count(rejection_rule) as rejected_row_count
+        coalesce(sum(event_count), 0) as row_count,
+        coalesce(sum(case when rejection_rule is not null then event_count end), 0)
+            as rejected_row_count
 
     from {{ ref('int_coterie__checked_events') }}
 
@@ -62,6 +121,22 @@ row_counts as (
         count(rejection_rule) as rejected_row_count
 
     from {{ ref('int_coterie__checked_messages') }}
+
+),
+
+row_counts as (
+
+    -- Rows that came later than incremental builds look back are in the input and not yet read.
+    select
+        input_rows.input_name,
+        cast(input_rows.row_count as bigint) as row_count,
+        cast(checked_rows.rejected_row_count as bigint) as rejected_row_count,
+        cast(input_rows.row_count - checked_rows.row_count as bigint) as unread_row_count
+
+    from input_rows
+
+    inner join checked_rows
+        on input_rows.input_name = checked_rows.input_name
 
 )
 

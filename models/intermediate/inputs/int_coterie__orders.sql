@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 accepted as (
@@ -29,9 +31,7 @@ orders as (
         ) as has_invalid_status,
         coalesce(is_test, false) as is_test,
         sales_channel,
-        coupon_code,
-        is_far_ahead,
-        is_far_behind
+        coupon_code
 
     from accepted
 

@@ -6,7 +6,8 @@ rejected as (
         'orders' as input_name,
         order_id as record_id,
         rejection_rule as rule_name,
-        ordered_at as occurred_at
+        ordered_at as occurred_at,
+        1 as row_count
 
     from {{ ref('int_coterie__checked_orders') }}
 
@@ -18,7 +19,8 @@ rejected as (
         'customers' as input_name,
         customer_id as record_id,
         rejection_rule as rule_name,
-        signed_up_at as occurred_at
+        signed_up_at as occurred_at,
+        1 as row_count
 
     from {{ ref('int_coterie__checked_customers') }}
 
@@ -30,7 +32,8 @@ rejected as (
         'order_lines' as input_name,
         order_id as record_id,
         rejection_rule as rule_name,
-        cast(null as timestamp) as occurred_at
+        cast(null as timestamp) as occurred_at,
+        1 as row_count
 
     from {{ ref('int_coterie__checked_order_lines') }}
 
@@ -42,7 +45,8 @@ rejected as (
         'products' as input_name,
         product_id as record_id,
         rejection_rule as rule_name,
-        launched_at as occurred_at
+        launched_at as occurred_at,
+        1 as row_count
 
     from {{ ref('int_coterie__checked_products') }}
 
@@ -52,9 +56,10 @@ rejected as (
 
     select
         'events' as input_name,
-        event_id as record_id,
+        rejected_event_id as record_id,
         rejection_rule as rule_name,
-        occurred_at
+        cast(happened_on as timestamp) as occurred_at,
+        event_count as row_count
 
     from {{ ref('int_coterie__checked_events') }}
 
@@ -66,7 +71,8 @@ rejected as (
         'identities' as input_name,
         anonymous_id as record_id,
         rejection_rule as rule_name,
-        linked_at as occurred_at
+        linked_at as occurred_at,
+        1 as row_count
 
     from {{ ref('int_coterie__checked_identities') }}
 
@@ -78,7 +84,8 @@ rejected as (
         'messages' as input_name,
         message_id as record_id,
         rejection_rule as rule_name,
-        sent_at as occurred_at
+        sent_at as occurred_at,
+        1 as row_count
 
     from {{ ref('int_coterie__checked_messages') }}
 

@@ -1,0 +1,119 @@
+{#
+    Every row of an input with the rule for which it is rejected, if any, as a query in parentheses.
+    Only ids that stand in more than one row are numbered, so that the many others pass without a
+    sort. Broken rows are numbered apart: they must not hide a sound row of the same key.
+
+    `rows` is what to read, a relation or the name of a CTE. It is named in three places, and not in
+    a CTE of its own, because engines would keep a copy of all rows of such a CTE.
+#}
+{% macro checked_rows(input, rows) %}
+    {%- set columns = coterie.input_columns(input) | list -%}
+    {%- set key = coterie.input_key(input) -%}
+    (
+        with
+
+        repeated_keys as (
+
+            select {{ key | join(", ") }}
+
+            from {{ rows }}
+
+            where {{ key[0] }} is not null
+
+            group by {{ key | join(", ") }}
+
+            having count(*) > 1
+
+        ),
+
+        single_rows as (
+
+            select
+                input_rows.{{ columns | join(", input_rows.") }},
+                {{ coterie.broken_rule(input) }} as rejection_rule
+
+            from {{ rows }} as input_rows
+
+            left join repeated_keys
+                on {{ coterie.same_key(key, "input_rows", "repeated_keys") }}
+
+            where repeated_keys.{{ key[0] }} is null
+
+        ),
+
+        numbered_rows as (
+
+            select
+                input_rows.*,
+                row_number() over (
+                    partition by input_rows.{{ (key + ["broken_rule"]) | join(", input_rows.") }}
+                    order by {{ coterie.order_of_copies(input) }}
+                ) as row_number_of_key
+
+            from (
+                select
+                    input_rows.{{ columns | join(", input_rows.") }},
+                    {{ coterie.broken_rule(input) }} as broken_rule
+
+                from {{ rows }} as input_rows
+
+                inner join repeated_keys
+                    on {{ coterie.same_key(key, "input_rows", "repeated_keys") }}
+            ) as input_rows
+
+        )
+
+        select
+            {{ columns | join(", ") }},
+            rejection_rule
+
+        from single_rows
+
+        union all
+
+        select
+            {{ columns | join(", ") }},
+            coalesce(broken_rule, case when row_number_of_key > 1 then 'duplicate' end)
+                as rejection_rule
+
+        from numbered_rows
+    )
+{%- endmacro %}
+
+
+{# Equality of keys; a part that may be missing is equal to another that is missing. #}
+{% macro same_key(key, left, right) %}
+    {%- set parts = [left ~ "." ~ key[0] ~ " = " ~ right ~ "." ~ key[0]] -%}
+    {%- for name in key[1:] -%}
+        {%- do parts.append(left ~ "." ~ name ~ " is not distinct from " ~ right ~ "." ~ name) -%}
+    {%- endfor -%}
+    {{- parts | join(" and ") -}}
+{%- endmacro %}
+
+
+{#
+    The rows that a build reads again, as a query in parentheses: every row of a key of which some
+    row lies in the days that are read again, by its own time or by that of a change.
+#}
+{% macro rows_read_again(input, day_column) %}
+    {%- set key = coterie.input_key(input)[0] -%}
+    {%- set own_time = coterie.input_time(input) -%}
+    {%- set read_from = coterie.read_from(day_column) -%}
+    {%- set is_recent = [own_time ~ " is null"] -%}
+    {%- for name, spec in coterie.input_columns(input).items() if spec.startswith("timestamp") -%}
+        {%- do is_recent.append(name ~ " >= " ~ read_from) -%}
+    {%- endfor -%}
+    (
+        select * from {{ ref("coterie", "stg_coterie__" ~ input) }}
+        where {{ key }} in (
+            select {{ key }}
+            from {{ ref("coterie", "stg_coterie__" ~ input) }}
+            where {{ is_recent | join(" or ") }}
+        )
+
+        union all
+
+        select * from {{ ref("coterie", "stg_coterie__" ~ input) }}
+        where {{ key }} is null and ({{ own_time }} is null or {{ own_time }} >= {{ read_from }})
+    )
+{%- endmacro %}

@@ -1,0 +1,164 @@
+with
+
+customer_as_of_dates as (
+
+    select
+        as_of_date,
+        customer_id
+
+    from {{ ref('int_coterie__customer_as_of_dates') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('int_coterie__orders') }}
+    where customer_id is not null
+
+),
+
+valid_orders as (
+
+    select
+        customer_as_of_dates.as_of_date,
+        customer_as_of_dates.customer_id,
+        orders.order_id,
+        orders.ordered_at,
+        orders.sales_channel
+
+    from customer_as_of_dates
+
+    inner join orders
+        on customer_as_of_dates.customer_id = orders.customer_id
+
+    where {{ coterie.is_valid_order_as_of('customer_as_of_dates.as_of_date') }}
+
+),
+
+channels as (
+
+    select
+        as_of_date,
+        customer_id,
+        sales_channel,
+        count(*) as order_count,
+        min(ordered_at) as first_ordered_at,
+        max(ordered_at) as last_ordered_at
+
+    from valid_orders
+
+    group by as_of_date, customer_id, sales_channel
+
+),
+
+channel_mixes as (
+
+    select
+        as_of_date,
+        customer_id,
+        min(first_ordered_at) as first_ordered_at,
+        max(last_ordered_at) as last_ordered_at,
+        count(sales_channel) as sales_channel_count,
+        {{ coterie.ratio(
+            'max(case when sales_channel is not null then order_count end)',
+            'sum(case when sales_channel is not null then order_count end)'
+        ) }} as top_sales_channel_share
+
+    from channels
+
+    group by as_of_date, customer_id
+
+),
+
+products as (
+
+    select
+        product_id,
+        category
+
+    from {{ ref('int_coterie__products') }}
+
+),
+
+product_totals as (
+
+    select
+        valid_orders.as_of_date,
+        valid_orders.customer_id,
+        order_lines.product_id,
+        min(order_lines.order_id) != max(order_lines.order_id) as is_bought_again,
+        sum(order_lines.line_amount) as line_amount
+
+    from {{ ref('int_coterie__order_lines') }} as order_lines
+
+    inner join valid_orders
+        on order_lines.order_id = valid_orders.order_id
+
+    group by valid_orders.as_of_date, valid_orders.customer_id, order_lines.product_id
+
+),
+
+category_totals as (
+
+    -- A product that the products input does not know belongs to no category.
+    select
+        product_totals.as_of_date,
+        product_totals.customer_id,
+        products.category,
+        count(*) as product_count,
+        count(case when product_totals.is_bought_again then 1 end) as repeat_product_count,
+        sum(product_totals.line_amount) as line_amount
+
+    from product_totals
+
+    left join products
+        on product_totals.product_id = products.product_id
+
+    group by product_totals.as_of_date, product_totals.customer_id, products.category
+
+),
+
+product_mixes as (
+
+    select
+        as_of_date,
+        customer_id,
+        sum(product_count) as product_count,
+        {{ coterie.ratio('sum(repeat_product_count)', 'sum(product_count)') }}
+            as repeat_product_share,
+        count(category) as category_count,
+        {{ coterie.ratio(
+            'max(case when category is not null then line_amount end)',
+            'sum(case when category is not null then line_amount end)'
+        ) }} as top_category_share
+
+    from category_totals
+
+    group by as_of_date, customer_id
+
+),
+
+basket_features as (
+
+    select
+        channel_mixes.as_of_date,
+        channel_mixes.customer_id,
+        channel_mixes.first_ordered_at,
+        channel_mixes.last_ordered_at,
+        channel_mixes.sales_channel_count,
+        channel_mixes.top_sales_channel_share,
+        product_mixes.product_count,
+        product_mixes.category_count,
+        product_mixes.top_category_share,
+        product_mixes.repeat_product_share
+
+    from channel_mixes
+
+    left join product_mixes
+        on
+            channel_mixes.as_of_date = product_mixes.as_of_date
+            and channel_mixes.customer_id = product_mixes.customer_id
+
+)
+
+select * from basket_features
