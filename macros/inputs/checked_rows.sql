@@ -93,27 +93,34 @@
 
 {#
     The rows that a build reads again, as a query in parentheses: every row of a key of which some
-    row lies in the days that are read again, by its own time or by that of a change.
+    row lies in the days that are read again, by its own time or by that of a change. Each time has
+    a query of its own, so that engines can skip the blocks of older rows.
 #}
-{% macro rows_read_again(input, day_column) %}
+{% macro rows_read_again(input, time_column) %}
     {%- set key = coterie.input_key(input)[0] -%}
     {%- set own_time = coterie.input_time(input) -%}
-    {%- set read_from = coterie.read_from(day_column) -%}
-    {%- set is_recent = [own_time ~ " is null"] -%}
-    {%- for name, spec in coterie.input_columns(input).items() if spec.startswith("timestamp") -%}
-        {%- do is_recent.append(name ~ " >= " ~ read_from) -%}
-    {%- endfor -%}
+    {%- set read_from = coterie.read_from(time_column) -%}
+    {%- set input_rows = ref("coterie", "stg_coterie__" ~ input) -%}
     (
-        select * from {{ ref("coterie", "stg_coterie__" ~ input) }}
+        select * from {{ input_rows }}
         where {{ key }} in (
-            select {{ key }}
-            from {{ ref("coterie", "stg_coterie__" ~ input) }}
-            where {{ is_recent | join(" or ") }}
+            select {{ key }} from {{ input_rows }}
+            where {{ own_time }} is null
+            {%- for name, spec in coterie.input_columns(input).items() if spec.startswith("timestamp") %}
+            union all
+            select {{ key }} from {{ input_rows }}
+            where {{ name }} >= {{ read_from }}
+            {%- endfor %}
         )
 
         union all
 
-        select * from {{ ref("coterie", "stg_coterie__" ~ input) }}
-        where {{ key }} is null and ({{ own_time }} is null or {{ own_time }} >= {{ read_from }})
+        select * from {{ input_rows }}
+        where {{ key }} is null and {{ own_time }} is null
+
+        union all
+
+        select * from {{ input_rows }}
+        where {{ key }} is null and {{ own_time }} >= {{ read_from }}
     )
 {%- endmacro %}

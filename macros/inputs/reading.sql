@@ -9,23 +9,26 @@
 {% endmacro %}
 
 
-{# The first day that is read again, as a scalar query over what the model holds. #}
+{#
+    The first day that is read again, as a scalar query over what the model holds: days before the
+    newest one in it that the orders have reached by now.
+#}
 {% macro read_from(time_column) %}
-    {%- set newest_day -%}
-        least(cast(max(held.{{ time_column }}) as date), max(newest.newest_ordered_on))
-    {%- endset -%}
     (
         select
-            case
-                when max(held.{{ time_column }}) is null then cast('0001-01-01' as date)
-                else {{ coterie.days_after(newest_day, -coterie.late_row_days()) }}
-            end
+            coalesce(
+                {{ coterie.days_after(
+                    "max(cast(held." ~ time_column ~ " as date))", -coterie.late_row_days()
+                ) }},
+                cast('0001-01-01' as date)
+            )
         from {{ this }} as held
         cross join (
             select max(ordered_on) as newest_ordered_on
             from {{ ref('coterie', 'int_coterie__order_days') }}
             where not is_far_ahead
         ) as newest
+        where cast(held.{{ time_column }} as date) <= newest.newest_ordered_on
     )
 {%- endmacro %}
 
@@ -74,7 +77,8 @@
         {{ time_column }} is null
         or {{ time_column }} >= {{ coterie.read_from(time_column) }}
         {%- if key %}
-        or {{ key }} in (select {{ key }} from {{ new_rows }} where {{ key }} is not null)
+        {% set key_columns = ([key] if key is string else key) | join(", ") %}
+        or ({{ key_columns }}) in (select {{ key_columns }} from {{ new_rows }} where {{ key[0] if key is not string else key }} is not null)
         {%- endif %};
 
     insert into {{ target }} ({{ columns }})

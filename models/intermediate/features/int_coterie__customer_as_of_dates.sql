@@ -7,6 +7,7 @@ customers as (
         first_seen_on,
         signed_up_at,
         birth_date,
+        attributes_known_at,
         sample_position
 
     from {{ ref('int_coterie__customers') }}
@@ -49,7 +50,13 @@ customer_as_of_dates as (
         as_of_dates.is_scoring_date,
         as_of_dates.data_through,
         customers.signed_up_at,
-        customers.birth_date
+        -- A birth has no time of its own at which it became known.
+        case
+            when
+                customers.attributes_known_at is null
+                or as_of_dates.as_of_date > customers.attributes_known_at
+                then customers.birth_date
+        end as birth_date
 
     from as_of_dates
 

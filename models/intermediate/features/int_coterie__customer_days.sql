@@ -2,12 +2,159 @@
     materialized='incremental',
     incremental_strategy='replace_days',
     incremental_predicates=['known_on'],
+    unique_key=['customer_id', 'happened_on'],
     on_schema_change='fail'
 ) }}
 
 -- depends_on: {{ ref('int_coterie__order_days') }}
 
 with
+
+sessions as (
+
+    -- The events of an anonymous visitor count for the customer from the day of linking.
+    select
+        checked_events.happened_on,
+        checked_events.event_count,
+        checked_events.view_count,
+        checked_events.search_count,
+        checked_events.cart_count,
+        checked_events.checkout_count,
+        case
+            when checked_events.is_anonymous then identities.customer_id
+            else checked_events.visitor_id
+        end as customer_id,
+        case
+            when checked_events.is_anonymous
+                then greatest(checked_events.happened_on, cast(identities.linked_at as date))
+            else checked_events.happened_on
+        end as known_on
+
+    from {{ ref('int_coterie__checked_events') }} as checked_events
+
+    left join {{ ref('int_coterie__identities') }} as identities
+        on
+            checked_events.is_anonymous
+            and checked_events.visitor_id = identities.anonymous_id
+
+    where
+        checked_events.rejection_rule is null
+        {% if is_incremental() %}
+        and (
+            checked_events.happened_on >= {{ coterie.read_from('known_on') }}
+            or checked_events.visitor_id in (
+                select anonymous_id from {{ ref('int_coterie__identities') }}
+                where linked_at >= {{ coterie.read_from('known_on') }}
+            )
+        )
+        {% endif %}
+
+),
+
+event_days as (
+
+    select
+        customer_id,
+        happened_on,
+        known_on,
+        count(*) as session_count,
+        count(case when event_count >= 2 or cart_count > 0 then 1 end) as engaged_session_count,
+        sum(event_count) as event_count,
+        sum(view_count) as view_count,
+        sum(search_count) as search_count,
+        sum(cart_count) as cart_count,
+        sum(checkout_count) as checkout_count
+
+    from sessions
+
+    where
+        customer_id is not null
+        {% if is_incremental() %}
+        and known_on >= {{ coterie.read_from('known_on') }}
+        {% endif %}
+
+    group by customer_id, happened_on, known_on
+
+),
+
+{% if is_incremental() %}
+
+changed_days as (
+
+    -- A customer's day of which something became known is told anew as a whole: what an order was
+    -- before its newest change may have been overwritten.
+    select
+        customer_id,
+        ordered_on as happened_on
+
+    from {{ ref('int_coterie__orders') }}
+
+    where
+        ordered_at >= {{ coterie.read_from('known_on') }}
+        or refunded_at >= {{ coterie.read_from('known_on') }}
+        or status_changed_at >= {{ coterie.read_from('known_on') }}
+
+    union
+
+    select
+        customer_id,
+        cast(sent_at as date) as happened_on
+
+    from {{ ref('int_coterie__messages') }}
+
+    where
+        sent_at >= {{ coterie.read_from('known_on') }}
+        or opened_at >= {{ coterie.read_from('known_on') }}
+        or clicked_at >= {{ coterie.read_from('known_on') }}
+        or unsubscribed_at >= {{ coterie.read_from('known_on') }}
+
+    union
+
+    select
+        customer_id,
+        happened_on
+
+    from event_days
+
+),
+
+held_event_days as (
+
+    -- Events do not change: those that were known before are taken from here.
+    select
+        held.customer_id,
+        held.happened_on,
+        held.known_on,
+        {%- for name in coterie.event_day_columns() %}
+        held.{{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from {{ this }} as held
+
+    inner join changed_days
+        on
+            held.customer_id = changed_days.customer_id
+            and held.happened_on = changed_days.happened_on
+
+    where
+        held.event_count > 0
+        and held.known_on < {{ coterie.read_from('known_on') }}
+
+),
+
+{% endif %}
+
+all_event_days as (
+
+    select * from event_days
+
+    {% if is_incremental() %}
+    union all
+
+    select * from held_event_days
+    {% endif %}
+
+),
 
 orders as (
 
@@ -34,11 +181,7 @@ orders as (
     where
         customer_id is not null
         {% if is_incremental() %}
-        and (
-            ordered_at >= {{ coterie.read_from('known_on') }}
-            or refunded_at >= {{ coterie.read_from('known_on') }}
-            or status_changed_at >= {{ coterie.read_from('known_on') }}
-        )
+        and (customer_id, ordered_on) in (select customer_id, happened_on from changed_days)
         {% endif %}
 
 ),
@@ -160,68 +303,7 @@ order_days as (
 
     from order_changes
 
-    {% if is_incremental() %}
-    where known_on >= {{ coterie.read_from('known_on') }}
-    {% endif %}
-
     group by customer_id, ordered_on, known_on
-
-),
-
-sessions as (
-
-    -- The events of an anonymous visitor count for the customer from the day of linking.
-    select
-        checked_events.happened_on,
-        checked_events.event_count,
-        checked_events.view_count,
-        checked_events.search_count,
-        checked_events.cart_count,
-        checked_events.checkout_count,
-        case
-            when checked_events.is_anonymous then identities.customer_id
-            else checked_events.visitor_id
-        end as customer_id,
-        case
-            when checked_events.is_anonymous
-                then greatest(checked_events.happened_on, cast(identities.linked_at as date))
-            else checked_events.happened_on
-        end as known_on
-
-    from {{ ref('int_coterie__checked_events') }} as checked_events
-
-    left join {{ ref('int_coterie__identities') }} as identities
-        on
-            checked_events.is_anonymous
-            and checked_events.visitor_id = identities.anonymous_id
-
-    where checked_events.rejection_rule is null
-
-),
-
-event_days as (
-
-    select
-        customer_id,
-        happened_on,
-        known_on,
-        count(*) as session_count,
-        count(case when event_count >= 2 or cart_count > 0 then 1 end) as engaged_session_count,
-        sum(event_count) as event_count,
-        sum(view_count) as view_count,
-        sum(search_count) as search_count,
-        sum(cart_count) as cart_count,
-        sum(checkout_count) as checkout_count
-
-    from sessions
-
-    where
-        customer_id is not null
-        {% if is_incremental() %}
-        and known_on >= {{ coterie.read_from('known_on') }}
-        {% endif %}
-
-    group by customer_id, happened_on, known_on
 
 ),
 
@@ -234,6 +316,19 @@ message_steps as (
     select 'clicked' as step_name
     union all
     select 'unsubscribed' as step_name
+
+),
+
+messages as (
+
+    select * from {{ ref('int_coterie__messages') }}
+
+    {% if is_incremental() %}
+    where
+        (customer_id, cast(sent_at as date)) in (
+            select customer_id, happened_on from changed_days
+        )
+    {% endif %}
 
 ),
 
@@ -256,7 +351,7 @@ known_messages as (
             ) as date
         ) as known_on
 
-    from {{ ref('int_coterie__messages') }} as messages
+    from messages
 
     cross join message_steps
 
@@ -281,10 +376,6 @@ message_days as (
 
     from known_messages
 
-    {% if is_incremental() %}
-    where known_on >= {{ coterie.read_from('known_on') }}
-    {% endif %}
-
     group by customer_id, happened_on, known_on
 
 ),
@@ -302,7 +393,7 @@ order_and_event_days as (
         event_days.{{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
 
-    from event_days
+    from all_event_days as event_days
 
     full join order_days
         on

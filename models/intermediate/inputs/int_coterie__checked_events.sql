@@ -11,9 +11,44 @@ with
 
 {% if is_incremental() %}
 
-rows_read_again as (
+recent_events as (
 
-    select * from {{ coterie.rows_read_again('events', 'happened_on') }} as input_rows
+    select * from {{ ref('stg_coterie__events') }}
+    where occurred_at >= {{ coterie.read_from('happened_on') }}
+
+    union all
+
+    select * from {{ ref('stg_coterie__events') }}
+    where occurred_at is null
+
+),
+
+older_ids as (
+
+    -- Few: each is looked at as a whole only then.
+    select distinct event_id
+
+    from {{ ref('stg_coterie__events') }}
+
+    where
+        event_id in (select event_id from recent_events)
+        and occurred_at < {{ coterie.read_from('happened_on') }}
+
+),
+
+older_sound_ids as (
+
+    -- The first row of an id stands, and it was read before.
+    select distinct input_rows.event_id
+
+    from {{ ref('stg_coterie__events') }} as input_rows
+
+    inner join older_ids
+        on input_rows.event_id = older_ids.event_id
+
+    where
+        input_rows.occurred_at < {{ coterie.read_from('happened_on') }}
+        and {{ coterie.broken_rule('events') }} is null
 
 ),
 
@@ -27,9 +62,15 @@ events as (
         input_rows.customer_id is null as is_anonymous,
         -- Where the tracker keeps no sessions, a visitor's day is one.
         coalesce(input_rows.session_id, '') as session_id,
+        {% if is_incremental() %}
+        coalesce(
+            input_rows.rejection_rule,
+            case when older_sound_ids.event_id is not null then 'duplicate' end
+        ) as rejection_rule,
+        {% else %}
         input_rows.rejection_rule,
-        case when input_rows.rejection_rule is not null then input_rows.event_id end
-            as rejected_event_id,
+        {% endif %}
+        input_rows.event_id,
         case
             {% for kind, words in coterie.event_types().items() %}
             when lower(trim(input_rows.event_type)) in {{ coterie.quoted_list(words) }} then '{{ kind }}'
@@ -38,8 +79,13 @@ events as (
         end as event_kind
 
     from {{ coterie.checked_rows(
-        'events', 'rows_read_again' if is_incremental() else ref('stg_coterie__events')
+        'events', 'recent_events' if is_incremental() else ref('stg_coterie__events')
     ) }} as input_rows
+
+    {% if is_incremental() %}
+    left join older_sound_ids
+        on input_rows.event_id = older_sound_ids.event_id
+    {% endif %}
 
 ),
 
@@ -52,7 +98,7 @@ sessions as (
         is_anonymous,
         session_id,
         rejection_rule,
-        rejected_event_id,
+        case when rejection_rule is not null then event_id end as rejected_event_id,
         count(*) as event_count,
         count(case when event_kind = 'view' then 1 end) as view_count,
         count(case when event_kind = 'search' then 1 end) as search_count,
@@ -61,20 +107,13 @@ sessions as (
 
     from events
 
-    {% if is_incremental() %}
-    -- An older row of a repeated id was read again only to tell which one stands.
-    where
-        happened_on is null
-        or happened_on >= {{ coterie.read_from('happened_on') }}
-    {% endif %}
-
     group by
         happened_on,
         visitor_id,
         is_anonymous,
         session_id,
         rejection_rule,
-        rejected_event_id
+        case when rejection_rule is not null then event_id end
 
 ),
 

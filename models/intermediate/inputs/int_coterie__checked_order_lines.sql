@@ -9,18 +9,31 @@
 
 with
 
-input_rows as (
+{% if is_incremental() %}
 
-    select * from {{ ref('stg_coterie__order_lines') }}
+orders_read_before as (
+
+    select order_id from {{ ref('int_coterie__orders') }}
+    where {{ coterie.read_from('ordered_at') }} > ordered_at
+
+),
+
+{% endif %}
+
+input_rows as (
 
     {% if is_incremental() %}
     -- Lines have no time of their own: those of orders that were read before are left out.
-    where
-        order_id is null
-        or order_id not in (
-            select order_id from {{ ref('int_coterie__orders') }}
-            where {{ coterie.read_from('ordered_at') }} > ordered_at
-        )
+    select order_lines.*
+
+    from {{ ref('stg_coterie__order_lines') }} as order_lines
+
+    left join orders_read_before
+        on order_lines.order_id = orders_read_before.order_id
+
+    where orders_read_before.order_id is null
+    {% else %}
+    select * from {{ ref('stg_coterie__order_lines') }}
     {% endif %}
 
 ),
@@ -32,6 +45,10 @@ accepted_orders as (
         ordered_at
 
     from {{ ref('int_coterie__orders') }}
+
+    {% if is_incremental() %}
+    where ordered_at >= {{ coterie.read_from('ordered_at') }}
+    {% endif %}
 
 ),
 

@@ -6,6 +6,7 @@ first_versions as (
     -- not known before.
     select
         customer_id,
+        valid_from,
         signed_up_at,
         birth_date,
         acquisition_channel
@@ -38,7 +39,7 @@ sightings as (
 
     select
         customer_id,
-        cast(signed_up_at as date) as seen_on
+        cast(coalesce(signed_up_at, valid_from) as date) as seen_on
 
     from first_versions
 
@@ -63,6 +64,7 @@ customers as (
         first_sightings.first_seen_on,
         {{ coterie.sample_position('first_sightings.customer_id') }} as sample_position,
         first_versions.customer_id is not null as is_in_customers_input,
+        first_versions.valid_from as attributes_known_at,
         first_versions.signed_up_at,
         first_versions.birth_date,
         first_versions.acquisition_channel
