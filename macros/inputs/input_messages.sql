@@ -11,6 +11,19 @@
 {% endmacro %}
 
 
+{% macro missing_relation_message(input, relation, is_source) %}
+    {{ return(
+        "The relation " ~ relation ~ " that the var coterie__" ~ input ~ "_relation names does not exist. "
+        ~ (
+            "Load it first (a source in another database must be attached by your profile)"
+            if is_source
+            else "Build it first (dbt build --select +package:coterie builds what Coterie reads, too)"
+        )
+        ~ ", or correct the var."
+    ) }}
+{% endmacro %}
+
+
 {% macro missing_column_message(input, relation, name, their_name, columns_var, found) %}
     {{ return(
         "The input " ~ input ~ " (var coterie__" ~ input ~ "_relation, relation " ~ relation ~ ") has no column '"

@@ -26,6 +26,13 @@
         ) }}
     {% endfor %}
 
+    {% for name, their_name in given_columns.items() if their_name is boolean %}
+        {{ coterie.refuse(
+            "The var " ~ columns_var ~ " maps " ~ name ~ " to a word that YAML takes for " ~ their_name
+            ~ ". Write the column's name in quotes, for example {" ~ name ~ ": \"on\"}."
+        ) }}
+    {% endfor %}
+
     {% if relation and execute and coterie.input_exists(input, relation) %}
         {% set state.is_described = true %}
         {% for column in adapter.get_column_schema_from_query("select * from " ~ relation ~ " limit 0") %}
@@ -80,31 +87,43 @@
 {% macro input_exists(input, relation) %}
     {% for unique_id in model.depends_on.nodes %}
         {% set node = graph.sources.get(unique_id) or graph.nodes.get(unique_id) %}
-        {% if node and node.config.get("materialized") != "ephemeral" %}
-            {% set deferred = node.get("defer_relation") if flags.DEFER else none %}
-            {% set found = adapter.get_relation(
-                database=node.database, schema=node.schema, identifier=node.get("identifier") or node.get("alias")
-            ) %}
-            {% if not found and deferred %}
-                {% set found = adapter.get_relation(
-                    database=deferred.database, schema=deferred.schema, identifier=deferred.alias
-                ) %}
+        {% if node and not coterie.is_read_without_relation(node) and not coterie.node_exists(node) %}
+            {% if flags.WHICH in ["build", "run", "test", "retry"] %}
+                {{ coterie.refuse(coterie.missing_relation_message(
+                    input, relation, is_source=node.resource_type == "source"
+                )) }}
             {% endif %}
-            {% set is_external = node.resource_type == "source"
-                and (node.source_meta.get("external_location") or node.meta.get("external_location")
-                     or node.config.get("meta", {}).get("external_location")) %}
-            {% if not found and not is_external %}
-                {% if flags.WHICH in ["build", "run", "test", "retry"] %}
-                    {{ coterie.refuse(
-                        "The relation " ~ relation ~ " that the var coterie__" ~ input
-                        ~ "_relation names does not exist. Build or load it first, or correct the var."
-                    ) }}
-                {% endif %}
-                {{ return(false) }}
-            {% endif %}
+            {{ return(false) }}
         {% endif %}
     {% endfor %}
     {{ return(true) }}
+{% endmacro %}
+
+
+{#
+    An ephemeral model is read as a query, and a source of dbt-duckdb as files or by a plugin that
+    loads it when it is named.
+#}
+{% macro is_read_without_relation(node) %}
+    {% if node.resource_type != "source" %}
+        {{ return(node.config.get("materialized") == "ephemeral") }}
+    {% endif %}
+    {% for options in [node.meta, node.source_meta, node.config, node.config.get("meta")] if options %}
+        {% if options.get("external_location") or options.get("plugin") %}
+            {{ return(true) }}
+        {% endif %}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
+
+{# Asked of `ref`, because only it knows which relation a deferred node stands for. #}
+{% macro node_exists(node) %}
+    {% if node.resource_type == "source" %}
+        {{ return(coterie.relation_exists(node.database, node.schema, node.identifier)) }}
+    {% endif %}
+    {% set found = ref(node.package_name, node.name, version=node.get("version")) %}
+    {{ return(coterie.relation_exists(found.database, found.schema, found.identifier)) }}
 {% endmacro %}
 
 

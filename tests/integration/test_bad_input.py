@@ -53,7 +53,7 @@ def assert_words(message, *words):
 def test_a_missing_relation_is_refused_by_name(refused):
     message = refused(None)
     assert_words(message, "coterie__orders_relation", '"shop"."orders"', "does not exist")
-    assert_words(message, "Build or load it first")
+    assert_words(message, "Load it first", "attached")
 
 
 def test_a_missing_column_is_refused_by_name(refused, clean_orders):
@@ -119,7 +119,7 @@ def test_other_inputs_are_refused_by_name(new_host, clean_orders):
 def test_vars_that_make_no_sense_are_refused_by_name_when_a_model_needs_them(new_host):
     host = new_host("bare_shop")
     host.write({"shop.orders": simulate_orders(5, seed=12)})
-    # Two vars a run, each of another model; the others of the host are parsed all the same.
+    # Some vars a run, each of another model; the others of the host are parsed all the same.
     runs = [
         {
             "int_coterie__checked_orders": (
@@ -129,6 +129,10 @@ def test_vars_that_make_no_sense_are_refused_by_name_when_a_model_needs_them(new
             "int_coterie__fit_settings": (
                 {"coterie__gates": {"min_training_positives": 100}},
                 "It takes: max_excess_calibration_error",
+            ),
+            "stg_coterie__customers": (
+                {"coterie__customers_columns": {"signed_up_at": False}},
+                "in quotes",
             ),
         },
         {
