@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -102,12 +104,18 @@ class Host:
         Environment variables of every command.
     variables
         Vars of every command; those of a command go over them.
+    options
+        Options of every command, after the usual ones.
+    database_name
+        The file of the database in the target folder.
     """
 
     name: str
     project: Path
     environment: dict[str, str] = field(default_factory=dict)
     variables: dict[str, object] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    database_name: str = "host.duckdb"
     last_build: DbtRun | None = field(default=None, repr=False)
 
     @property
@@ -118,7 +126,7 @@ class Host:
     def database(self) -> Path:
         # Where the profile puts it unless told otherwise: the same words in every copy, so that
         # a copy need not be parsed anew.
-        return self.target / "host.duckdb"
+        return self.target / self.database_name
 
     def dbt(
         self,
@@ -139,7 +147,7 @@ class Host:
         command = [*arguments]
         command += ["--project-dir", str(self.project), "--profiles-dir", str(self.project)]
         if arguments[0] != "deps":
-            command += ["--target-path", str(self.target)]
+            command += ["--target-path", str(self.target), *self.options]
         if given:
             command += ["--vars", json.dumps(given)]
         results = self.target / "run_results.json"
@@ -329,6 +337,26 @@ def shuffled_demo(folder: Path, seed: int) -> Path:
             header + "".join(rows[i] for i in order), encoding="utf-8", newline=""
         )
     return folder
+
+
+@contextmanager
+def sizes_during(folder: Path) -> Iterator[list[int]]:
+    """Watch a folder: the list holds the sizes in bytes that its files had together."""
+    sizes = [0]
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.02):
+            with suppress(FileNotFoundError):
+                sizes.append(sum(path.stat().st_size for path in folder.iterdir()))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield sizes
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 # ---- comparisons -------------------------------------------------------------------------------

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import numpy as np
 import pandas as pd
-from harness import STATE_TABLES, Host, shuffled_demo
+from harness import (
+    DUCKDB_CONFIG,
+    REPOSITORY,
+    STATE_TABLES,
+    Host,
+    copy_host,
+    shuffled_demo,
+    sizes_during,
+)
 from shops import FIRST_DAY, simulate_order_lines, simulate_orders
 
 #: The day from which Online Retail is looked at: a month before its data end.
@@ -30,6 +40,8 @@ ONE_THREAD_ELSEWHERE = {
 
 #: For builds of which only the tables count: the data tests cost as much time as the models.
 WITHOUT_TESTS = ("--exclude-resource-type", "test")
+
+TOPICS = ("rfm", "segmentation", "propensity")
 
 #: Customer ids that break careless quoting.
 ODD_IDS = [
@@ -54,7 +66,8 @@ def source_of(table: str) -> str:
 
 
 def build_odd_names(host: Host) -> Host:
-    host.dbt("build")
+    # On a fresh database: what the package reads is built on the way.
+    host.dbt("build", "--select", "+package:coterie")
     return host
 
 
@@ -98,6 +111,129 @@ def build_online_retail(host: Host) -> Host:
     host.variables |= {"coterie__as_of_date": ONLINE_RETAIL_AS_OF}
     host.dbt("build")
     return host
+
+
+def build_scattered_inputs(host: Host) -> SimpleNamespace:
+    """Build the package alone: too early, in its turn, and as a check that defers to that build."""
+    story = SimpleNamespace(host=host, **write_scattered_inputs(host.target))
+    slim = ("--select", "package:coterie")
+    story.too_early = host.dbt("build", *slim, *WITHOUT_TESTS, must_succeed=False)
+    host.dbt("run", "--select", "scattered_inputs")
+    host.dbt("build", *slim, *WITHOUT_TESTS)
+
+    ci = copy_host(host, host.project.parent / "ci")
+    ci.database_name = "ci.duckdb"
+    ci.environment |= {
+        "COTERIE_TEST_DATABASE": str(host.database),
+        "COTERIE_TEST_ERP": str(host.target / "erp.duckdb"),
+    }
+    ci.options = ("--target", "ci", "--state", str(host.target))
+    listed = ci.dbt("ls", "--quiet", "--select", "state:modified,package:coterie", *WITHOUT_TESTS)
+    story.modified = listed.output.split()
+    ci.dbt("build", *slim, "--exclude", "tag:fit", "--defer")
+    story.ci = ci
+    return story
+
+
+def write_scattered_inputs(folder: Path) -> dict[str, pd.DataFrame]:
+    """Put the database and the files that `scattered_inputs` reads into the folder."""
+    orders = simulate_orders(300, seed=51)
+    lines = simulate_order_lines(orders, product_count=30, seed=52)
+    is_cancelled = np.random.default_rng(53).random(len(orders)) < 0.05
+    tables = {
+        "fct_orders": pd.DataFrame(
+            {
+                "Order ID": orders["order_id"],
+                "customerRef": orders["customer_id"],
+                "order": orders["ordered_at"],
+                "Total Amount (net)": orders["order_amount"],
+                "select": np.where(is_cancelled, "Cancelled", "Done"),
+                'Status "as of"': orders["ordered_at"] + pd.Timedelta(hours=1),
+            }
+        ),
+        "dim_customers": pd.DataFrame(
+            {
+                "customerRef": orders["customer_id"].unique(),
+                "signedUp": FIRST_DAY,
+                "country_code": "PT",
+            }
+        ),
+        "order_lines": pd.DataFrame(
+            {
+                "Order ID": lines["order_id"],
+                "productRef": lines["product_id"],
+                "Qty.": lines["quantity"],
+                "Amount (net)": lines["line_amount"],
+            }
+        ),
+        "products": pd.DataFrame({"productRef": sorted(set(lines["product_id"])), "Name": "thing"}),
+        "web_hits": pd.DataFrame(
+            {
+                "hitId": "hit-" + orders["order_id"],
+                "At": orders["ordered_at"] - pd.Timedelta(minutes=5),
+                "action": "view",
+                "customerRef": orders["customer_id"],
+            }
+        ),
+    }
+    for name in ("order_lines", "products", "web_hits"):
+        (folder / "files" / name).mkdir(parents=True)
+    halves = np.array_split(np.arange(len(lines)), 2)
+    for number, rows in enumerate(halves):
+        part = tables["order_lines"].iloc[rows]
+        part.to_parquet(folder / "files" / "order_lines" / f"{number}.parquet")
+    tables["products"].to_parquet(folder / "files" / "products" / "all.parquet")
+    tables["web_hits"].to_csv(folder / "files" / "web_hits" / "all.csv", index=False)
+    with duckdb.connect(str(folder / "erp.duckdb"), config=DUCKDB_CONFIG) as connection:
+        connection.execute('create schema "Shop Data"')
+        for name, identifier in {
+            "fct_orders": "Fct Orders",
+            "dim_customers": "Dim Customers",
+        }.items():
+            connection.register("incoming_rows", tables[name])
+            connection.execute(
+                f'create table "Shop Data"."{identifier}" as select * from incoming_rows'
+            )
+            connection.unregister("incoming_rows")
+    return tables
+
+
+def build_topics_off(host: Host) -> Host:
+    host.write({"shop.orders": simulate_orders(40, seed=61)})
+    host.variables |= {f"coterie__{topic}_enabled": False for topic in TOPICS}
+    host.dbt("build", "--select", "package:coterie")
+    return host
+
+
+# ---- little memory -----------------------------------------------------------------------------
+
+
+def build_low_memory(host: Host) -> SimpleNamespace:
+    """Build a shop by the profile of little memory and by the usual one."""
+    # Learners read a bounded sample; what grows with the shop is the rest.
+    variables = {"coterie__segmentation_enabled": False, "coterie__propensity_enabled": False}
+    return build_within(host, "200MB", customer_count=100_000, variables=variables)
+
+
+def build_within(
+    host: Host, memory_limit: str, *, customer_count: int, variables: dict[str, object]
+) -> SimpleNamespace:
+    roomy = copy_host(host, host.project.parent / "roomy")
+    orders = simulate_orders(customer_count, seed=41)
+    temp_directory = host.project / "spilled"
+    for each, profile in ((host, "profiles/low_memory"), (roomy, ".")):
+        each.write({"shop.orders": orders})
+        each.options = ("--profile", "coterie", "--profiles-dir", str(REPOSITORY / profile))
+        each.environment |= {"COTERIE_DATABASE": str(each.database)}
+        each.variables |= variables
+    host.environment |= {
+        "COTERIE_MEMORY_LIMIT": memory_limit,
+        "COTERIE_TEMP_DIRECTORY": str(temp_directory),
+    }
+    with sizes_during(temp_directory) as spilled:
+        host.dbt("build", *WITHOUT_TESTS)
+    roomy.dbt("build", *WITHOUT_TESTS)
+    return SimpleNamespace(host=host, roomy=roomy, spilled_bytes=max(spilled))
 
 
 # ---- bad input ---------------------------------------------------------------------------------
@@ -270,10 +406,13 @@ SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
     "online_retail": ("online_retail", build_online_retail),
     "every_input": ("every_input", build_every_input),
     "every_input_elsewhere": ("every_input", build_every_input_elsewhere),
+    "scattered_inputs": ("scattered_inputs", build_scattered_inputs),
+    "low_memory": ("bare_shop", build_low_memory),
     "dirty_shop": ("bare_shop", build_dirty_shop),
     "empty_shop": ("bare_shop", build_empty_shop),
     "one_customer_shop": ("bare_shop", build_one_customer_shop),
     "shop_before_its_time": ("bare_shop", build_shop_before_its_time),
     "odd_names": ("odd_names", build_odd_names),
     "own_schemas": ("own_schemas", build_own_schemas),
+    "topics_off": ("bare_shop", build_topics_off),
 }

@@ -1,8 +1,12 @@
 """The package in other people's projects."""
 
+import duckdb
+import numpy as np
 import pandas as pd
 import pytest
-from harness import HOSTS, REPOSITORY
+from harness import HOSTS, REPOSITORY, differences
+from scenarios import TOPICS, WITHOUT_TESTS
+from shops import simulate_orders
 
 RFM_CODES = {
     "champion",
@@ -21,12 +25,22 @@ RFM_CODES = {
 
 INPUTS = ["orders", "customers", "order_lines", "products", "events", "identities", "messages"]
 
-BUILT = ["odd_names", "every_input", "own_schemas"]
+BUILT = ["odd_names", "every_input", "own_schemas", "scattered_inputs"]
+
+MARTS = {
+    "coterie__customers",
+    "coterie__customer_segments",
+    "coterie__segment_profiles",
+    "coterie__customer_predictions",
+    "coterie__model_versions",
+    "coterie__model_metrics",
+}
 
 
 @pytest.fixture(params=BUILT)
 def host(request):
-    return request.getfixturevalue(request.param)
+    built = request.getfixturevalue(request.param)
+    return getattr(built, "host", built)
 
 
 def test_a_build_ends_without_errors(host):
@@ -75,14 +89,7 @@ def test_every_score_has_a_status(host):
 
 def test_marts_keep_their_contracts(host):
     marts = [n for n in host.package_nodes("model") if "marts" in n["fqn"]]
-    assert {n["name"] for n in marts} >= {
-        "coterie__customers",
-        "coterie__customer_segments",
-        "coterie__segment_profiles",
-        "coterie__customer_predictions",
-        "coterie__model_versions",
-        "coterie__model_metrics",
-    }
+    assert {n["name"] for n in marts} >= MARTS
     assert [n["name"] for n in marts if not n["config"]["contract"]["enforced"]] == []
 
 
@@ -217,6 +224,113 @@ def test_customers_are_those_of_both_inputs(own_schemas):
     )
     customers = own_schemas.table("coterie__customers")
     assert sorted(customers["customer_id"]) == sorted(expected["id"])
+
+
+# ---- scattered_inputs --------------------------------------------------------------------------
+
+
+def test_a_package_that_is_built_before_its_inputs_says_what_is_missing(scattered_inputs):
+    run = scattered_inputs.too_early
+    assert run.return_code != 0
+    assert run.results_with("error", "fail") == ["model.coterie.stg_coterie__customers"]
+    message = run.result("stg_coterie__customers")["message"]
+    assert '"shopCustomers" that the var coterie__customers_relation names does not' in message
+    assert "--select +package:coterie" in message
+
+
+def test_a_slim_build_leaves_the_hosts_models_alone(scattered_inputs):
+    ran = {r["unique_id"].split(".")[1] for r in scattered_inputs.host.last_build.results}
+    assert ran - {"scattered_inputs"} == {"coterie"}
+    own = [
+        r["unique_id"]
+        for r in scattered_inputs.host.last_build.results
+        if r["unique_id"].startswith("model.scattered_inputs.")
+    ]
+    assert own == []
+
+
+def test_orders_in_another_database_add_up(scattered_inputs):
+    customers = scattered_inputs.host.table("coterie__customers").set_index("customer_id")
+    orders = scattered_inputs.fct_orders
+    # The last hour is too short for a cancellation to be known.
+    is_known = orders['Status "as of"'] < pd.Timestamp(customers["as_of_date"].iloc[0])
+    valid = orders[~(is_known & orders["select"].eq("Cancelled"))]
+    own = valid.groupby("customerRef")["Total Amount (net)"].agg(["count", "sum"])
+    bought = customers[customers["order_count"] > 0]
+    assert sorted(bought.index) == sorted(own.index)
+    bought = bought.loc[own.index]
+    assert bought["order_count"].astype(int).tolist() == own["count"].tolist()
+    np.testing.assert_allclose(bought["net_amount"].astype(float), own["sum"], atol=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        pytest.param("orders", "fct_orders", id="attached database"),
+        pytest.param("customers", "dim_customers", id="model of the host"),
+        pytest.param("order_lines", "order_lines", id="several Parquet files"),
+        pytest.param("products", "products", id="one Parquet file"),
+        pytest.param("events", "web_hits", id="table that a hook loads"),
+    ],
+)
+def test_inputs_are_read_wherever_they_are(scattered_inputs, name, table):
+    accepted = scattered_inputs.host.value(f"select count(*) from {{int_coterie__{name}}}")
+    assert accepted == len(getattr(scattered_inputs, table)) > 0
+
+
+def test_an_attached_database_is_not_written(scattered_inputs):
+    with duckdb.connect(str(scattered_inputs.host.target / "erp.duckdb"), read_only=True) as erp:
+        names = erp.execute("select table_name from information_schema.tables").fetchall()
+    assert sorted(names) == [("Dim Customers",), ("Fct Orders",)]
+
+
+def test_a_check_finds_no_change_where_there_is_none(scattered_inputs):
+    assert scattered_inputs.modified == []
+
+
+def test_a_check_without_fits_scores_by_what_production_has_fitted(scattered_inputs):
+    ci, production = scattered_inputs.ci, scattered_inputs.host
+    bad = [r["unique_id"] for r in ci.last_build.results if r["status"] not in {"success", "pass"}]
+    assert [i for i in bad if "stg_coterie__" not in i] == []
+    fits = [n["name"] for n in ci.package_nodes("model") if "fit" in n["tags"]]
+    assert len(fits) == 4
+    assert not any(ci.exists(name) for name in [*fits, "shop_customers"])
+    theirs, ours = production.snapshot(MARTS), ci.snapshot(MARTS)
+    assert len(theirs["coterie__model_versions"].query("model_version != 'none'")) == 1
+    assert set(theirs) == set(ours) == MARTS
+    assert differences(theirs, ours) == []
+
+
+# ---- topics ------------------------------------------------------------------------------------
+
+
+def assert_topics_are_off(host, topics):
+    bad = [r["unique_id"] for r in host.last_build.results if r["status"] in {"error", "fail"}]
+    assert bad == []
+    customers = host.table("coterie__customers")
+    assert len(customers) == 40
+    codes = {"rfm": "rfm_segment_code", "segmentation": "segment_code"}
+    for topic, column in codes.items():
+        assert customers[column].isna().all() == (topic in topics)
+    is_disabled = customers["purchase_score_status_30d"].eq("disabled")
+    assert is_disabled.all() == ("propensity" in topics)
+    relations = host.package_relations()
+    assert ("coterie__customer_segments" in relations) == ("segmentation" not in topics)
+    assert ("coterie__customer_predictions" in relations) == ("propensity" not in topics)
+
+
+def test_a_slim_build_without_any_topic_leaves_the_customers(topics_off):
+    assert_topics_are_off(topics_off, TOPICS)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("topic", TOPICS)
+def test_each_topic_can_be_switched_off(new_host, topic):
+    host = new_host("bare_shop")
+    host.write({"shop.orders": simulate_orders(40, seed=61)})
+    host.variables |= {f"coterie__{topic}_enabled": False}
+    host.dbt("build", *WITHOUT_TESTS)
+    assert_topics_are_off(host, [topic])
 
 
 # ---- all ---------------------------------------------------------------------------------------
