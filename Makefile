@@ -58,4 +58,4 @@ bench: install ## Online Retail: build as of 2011-11-09, then the model beside a
 	$(BIN)/python bench/propensity_peers.py integration_tests/online_retail/target/host.duckdb --as-of 2011-11-09
 
 clean: ## Remove what builds leave behind; .venv stays
-	rm -rf target logs dbt_packages coterie.duckdb .pytest_cache .ruff_cache
+	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache
