@@ -1,5 +1,7 @@
--- No feature may see a row from its as-of date or later: nothing is 0 days ago, and no count is
--- above that of the rows known before the date. Only origins are recounted, because they alone
+-- No feature may see a row from its as-of date or later: the newest row that a feature counts was
+-- known before the date, nothing is 0 days ago, no count is above that of the rows known before the
+-- date, and money is that of the orders, cancellations and refunds known before it. Recounted from
+-- the accepted rows, without what builds the features, and only at origins, because they alone
 -- teach, and they are a bounded sample.
 with
 
@@ -15,6 +17,7 @@ origins as (
         as_of_date,
         customer_id,
         order_count,
+        net_amount,
         view_count_30d + search_count_30d + cart_count_30d + checkout_count_30d as event_count_30d,
         message_count_90d
 
@@ -24,12 +27,17 @@ origins as (
 
 ),
 
-known_orders as (
+orders_at_origins as (
 
     select
         origins.as_of_date,
         origins.customer_id,
-        count(*) as order_count
+        orders.is_test
+        or (orders.has_invalid_status and orders.status_changed_at < origins.as_of_date)
+            as is_void,
+        orders.order_amount
+        - case when orders.refunded_at < origins.as_of_date then orders.refund_amount else 0 end
+            as net_amount
 
     from origins
 
@@ -38,7 +46,47 @@ known_orders as (
             origins.customer_id = orders.customer_id
             and origins.as_of_date > orders.ordered_at
 
-    group by origins.as_of_date, origins.customer_id
+),
+
+known_orders as (
+
+    select
+        as_of_date,
+        customer_id,
+        count(*) as order_count,
+        sum(net_amount) as net_amount
+
+    from orders_at_origins
+
+    where
+        not is_void
+        and net_amount > 0
+
+    group by as_of_date, customer_id
+
+),
+
+customer_events as (
+
+    -- What an anonymous visitor did is known of the customer from the day of linking.
+    select
+        checked_events.event_count,
+        coalesce(identities.customer_id, checked_events.visitor_id) as customer_id,
+        greatest(
+            checked_events.happened_on,
+            coalesce(cast(identities.linked_at as date), checked_events.happened_on)
+        ) as known_on
+
+    from {{ ref('coterie', 'int_coterie__checked_events') }} as checked_events
+
+    left join {{ ref('coterie', 'int_coterie__identities') }} as identities
+        on
+            checked_events.is_anonymous
+            and checked_events.visitor_id = identities.anonymous_id
+
+    where
+        checked_events.rejection_rule is null
+        and (not checked_events.is_anonymous or identities.customer_id is not null)
 
 ),
 
@@ -47,14 +95,14 @@ known_events as (
     select
         origins.as_of_date,
         origins.customer_id,
-        count(*) as event_count
+        sum(customer_events.event_count) as event_count
 
     from origins
 
-    inner join {{ ref('coterie', 'int_coterie__events') }} as events
+    inner join customer_events
         on
-            origins.customer_id = events.customer_id
-            and origins.as_of_date > events.known_at
+            origins.customer_id = customer_events.customer_id
+            and origins.as_of_date > customer_events.known_on
 
     group by origins.as_of_date, origins.customer_id
 
@@ -83,12 +131,13 @@ late as (
     select
         as_of_date,
         customer_id,
-        'a time of 0 days ago' as claim
+        'a row of the date or later' as claim
 
     from features
 
     where
-        last_ordered_at >= as_of_date
+        newest_known_on >= as_of_date
+        or last_ordered_at >= as_of_date
         {%- for name in [
             'signup', 'first_order', 'last_order', 'last_session', 'last_view', 'last_search',
             'last_cart', 'last_checkout', 'last_message', 'last_open', 'last_click'
@@ -111,6 +160,22 @@ late as (
             and origins.customer_id = known_orders.customer_id
 
     where origins.order_count > coalesce(known_orders.order_count, 0)
+
+    union all
+
+    select
+        origins.as_of_date,
+        origins.customer_id,
+        'other money than was known before' as claim
+
+    from origins
+
+    left join known_orders
+        on
+            origins.as_of_date = known_orders.as_of_date
+            and origins.customer_id = known_orders.customer_id
+
+    where origins.net_amount != coalesce(known_orders.net_amount, 0)
 
     union all
 

@@ -396,7 +396,8 @@ def _differences(left: pd.DataFrame, right: pd.DataFrame, tolerance: float) -> l
     words = []
     for column in others:
         a, b = left[column], right[column]
-        unequal = ((a != b) & ~(a.isna() & b.isna())).to_numpy()
+        # A missing whole number compares as missing, not as unequal.
+        unequal = ((a != b) & ~(a.isna() & b.isna())).fillna(True).to_numpy(dtype=bool)
         if unequal.any():
             row = int(np.flatnonzero(unequal)[0])
             words.append(

@@ -19,6 +19,14 @@ from harness import (
     shuffled_demo,
     sizes_during,
 )
+from histories import (
+    INPUTS,
+    Tables,
+    daily_history,
+    generate_history,
+    known_before,
+    with_false_future,
+)
 from shops import FIRST_DAY, simulate_order_lines, simulate_orders
 
 #: The day from which Online Retail is looked at: a month before its data end.
@@ -43,6 +51,33 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test")
 
 TOPICS = ("rfm", "segmentation", "propensity")
 
+#: Everything up to features, outcomes and segments, with the tests that no date sees beyond itself.
+UP_TO_SEGMENTS = (
+    "build",
+    "--indirect-selection",
+    "empty",
+    "-s",
+    "+int_coterie__customer_outcomes",
+    "+coterie__customer_segments",
+    "assert_attributes_held_before_their_date",
+    "assert_features_end_before_their_date",
+    "assert_outcomes_lie_in_their_window",
+    "assert_outcomes_are_null_while_their_window_is_open",
+)
+UP_TO_FEATURES = (
+    "run",
+    "-s",
+    "+int_coterie__customer_features",
+    "int_coterie__rejected_rows",
+    "int_coterie__input_row_counts",
+)
+
+#: A day in the middle of a generated history: features of it and of days before it are looked at.
+MIDDLE_DAY = "2025-03-01"
+
+#: The first of the ten days of which the exports are read one by one.
+FIRST_OF_TEN_DAYS = "2025-03-10"
+
 #: Customer ids that break careless quoting.
 ODD_IDS = [
     "O'Brien",
@@ -60,6 +95,17 @@ ODD_ORDER_ID = "order '\N{PARTY POPPER}' \"1\""
 def source_of(table: str) -> str:
     """What a var holds to map a table of `bare_shop`."""
     return "{{ source('shop', '" + table + "') }}"
+
+
+def write_shop(host: Host, tables: Tables) -> Host:
+    """Put the tables of all seven inputs into the source of `bare_shop`."""
+    host.write({f"shop.{name}": tables[name] for name in INPUTS})
+    return host
+
+
+def every_table() -> dict[str, str]:
+    """Return the vars that map all seven tables of `bare_shop`."""
+    return {f"coterie__{name}_relation": source_of(name) for name in INPUTS}
 
 
 # ---- other people's projects -------------------------------------------------------------------
@@ -367,6 +413,63 @@ def build_shop_before_its_time(host: Host) -> Host:
     return host
 
 
+# ---- time ---------------------------------------------------------------------------------------
+
+
+def build_false_future(host: Host) -> SimpleNamespace:
+    """Build one date thrice: with what was known, with all that came, and with a false future."""
+    host.variables |= every_table() | {"coterie__as_of_date": MIDDLE_DAY}
+    host.dbt("parse")
+    history = generate_history(700, seed=5)
+
+    def build(name: str, tables: Tables) -> Host:
+        copy = write_shop(copy_host(host, host.project.parent / name), tables)
+        copy.dbt(*UP_TO_SEGMENTS)
+        return copy
+
+    return SimpleNamespace(
+        unbuilt=host,
+        history=history,
+        build=build,
+        known=build("known", known_before(history, MIDDLE_DAY)),
+        poisoned=build("poisoned", with_false_future(history, MIDDLE_DAY, seed=1)),
+    )
+
+
+def build_ten_days(host: Host) -> SimpleNamespace:
+    return grow_by_days(host, built=(1, 3, 5, 10), compared=(10,))
+
+
+def grow_by_days(
+    host: Host, *, built: tuple[int, ...], compared: tuple[int, ...], seed: int = 3
+) -> SimpleNamespace:
+    """Build one database on each of some mornings, and anew on some of them.
+
+    Afterwards the last export is built again.
+    """
+    host.variables |= every_table()
+    host.dbt("parse")
+    story = daily_history(400, seed, FIRST_OF_TEN_DAYS)
+    story.host = host
+    story.grown, story.fresh = {}, {}
+
+    def build_anew(name: str, tables: Tables) -> dict[str, pd.DataFrame]:
+        fresh = write_shop(copy_host(host, host.project.parent / name), tables)
+        fresh.dbt(*UP_TO_FEATURES)
+        return fresh.snapshot()
+
+    for number in built:
+        tables = known_before(story.tables, story.mornings[number - 1])
+        write_shop(host, tables).dbt(*UP_TO_FEATURES)
+        if number in compared:
+            story.grown[number] = host.snapshot()
+            story.fresh[number] = build_anew(f"fresh-{number}", tables)
+    story.last_tables = tables
+    host.dbt(*UP_TO_FEATURES)
+    story.again = host.snapshot()
+    return story
+
+
 # ---- state -------------------------------------------------------------------------------------
 
 
@@ -403,6 +506,8 @@ def build_growing_shop(host: Host) -> SimpleNamespace:
 #: Name: the host project and what to do with it. The longest first: two are built at a time.
 SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
     "growing_shop": ("bare_shop", build_growing_shop),
+    "ten_days": ("bare_shop", build_ten_days),
+    "false_future": ("bare_shop", build_false_future),
     "online_retail": ("online_retail", build_online_retail),
     "every_input": ("every_input", build_every_input),
     "every_input_elsewhere": ("every_input", build_every_input_elsewhere),

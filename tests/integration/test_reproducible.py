@@ -65,4 +65,8 @@ def test_the_comparison_notices_what_differs():
     assert differences({"t": left}, {"t": left.assign(share=[0.1, 0.2, 0.3])}, tolerance=1) != []
     assert differences({"t": left}, {"t": left.assign(w=[[0.5], [], [1.1]])}) != []
     assert differences({"t": left}, {"t": left.iloc[:2]}, tolerance=1) != []
+    counted = left.assign(count=pd.array([1, None, 3], dtype="Int64"))
+    miscounted = left.assign(count=pd.array([1, 2, 3], dtype="Int64"))
+    assert differences({"t": counted}, {"t": counted[::-1]}) == []
+    assert "count differs" in differences({"t": counted}, {"t": miscounted})[0]
     assert differences({"t": left}, {}) == ["t: only on the left"]
