@@ -10,11 +10,12 @@
 
 with
 
-sessions as (
+visits as (
 
     -- The events of an anonymous visitor count for the customer from the day of linking.
     select
         checked_events.happened_on,
+        checked_events.session_id,
         checked_events.event_count,
         checked_events.view_count,
         checked_events.search_count,
@@ -51,6 +52,31 @@ sessions as (
 
 ),
 
+sessions as (
+
+    -- Whoever logs in on the way, or comes back on another device, is still in one session.
+    select
+        customer_id,
+        happened_on,
+        known_on,
+        sum(event_count) as event_count,
+        sum(view_count) as view_count,
+        sum(search_count) as search_count,
+        sum(cart_count) as cart_count,
+        sum(checkout_count) as checkout_count
+
+    from visits
+
+    where
+        customer_id is not null
+        {% if is_incremental() %}
+        and known_on >= {{ coterie.read_from('known_on') }}
+        {% endif %}
+
+    group by customer_id, happened_on, known_on, session_id
+
+),
+
 event_days as (
 
     select
@@ -66,12 +92,6 @@ event_days as (
         sum(checkout_count) as checkout_count
 
     from sessions
-
-    where
-        customer_id is not null
-        {% if is_incremental() %}
-        and known_on >= {{ coterie.read_from('known_on') }}
-        {% endif %}
 
     group by customer_id, happened_on, known_on
 
