@@ -6,10 +6,10 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo build test test-all lint format lock bench demo-data clean
+.PHONY: help install demo build test test-all lint format lock bench bench-peers bench-learning demo-data clean
 
 help: ## Print this help
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/installed ## Create .venv with the pinned packages
 
@@ -50,12 +50,34 @@ lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
 
-bench: install ## Online Retail: build as of 2011-11-09, then the model beside a small LightGBM
+# DATE=2025-11-21 makes both write their tables into docs/performance.md.
+BENCH_DATA ?= bench/data
+BENCH_DATE := $(if $(DATE),--date $(DATE))
+LEARNING_ROWS := build --select +int_coterie__propensity_training_rows \
+	--exclude-resource-type test --exclude-resource-type unit_test
+
+bench: install ## Seconds and memory of builds of 100,000 and 1,000,000 customers
+	$(BIN)/python bench/run.py --data $(BENCH_DATA) $(BENCH_DATE)
+
+bench-peers: install ## Online Retail: build as of 2011-11-09, then the model beside a small LightGBM
 	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }
 	cd integration_tests/online_retail && export DBT_PROFILES_DIR=. COTERIE_TEST_DATABASE=target/host.duckdb \
 		&& $(BIN)/dbt --quiet deps && rm -f target/host.duckdb \
 		&& $(BIN)/dbt build --vars '{coterie__as_of_date: "2011-11-09"}'
 	$(BIN)/python bench/propensity_peers.py integration_tests/online_retail/target/host.duckdb --as-of 2011-11-09
+
+bench-learning: install ## How many rows the learner needs, on Online Retail and a generated shop
+	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }
+	test -e $(BENCH_DATA)/100k/orders.parquet \
+		|| $(BIN)/python -m coterie.demo --customers 100000 --out $(BENCH_DATA)/100k
+	cd integration_tests/online_retail && export DBT_PROFILES_DIR=. COTERIE_TEST_DATABASE=target/learning.duckdb \
+		&& $(BIN)/dbt --quiet deps && $(BIN)/dbt --quiet $(LEARNING_ROWS) --vars '{coterie__training_row_limit: 1000000}'
+	cd integration_tests/benchmark && export DBT_PROFILES_DIR=. COTERIE_TEST_DATABASE=target/learning.duckdb \
+		COTERIE_BENCH_DATA=$(abspath $(BENCH_DATA))/100k \
+		&& $(BIN)/dbt --quiet deps && $(BIN)/dbt --quiet $(LEARNING_ROWS) --vars '{coterie__training_row_limit: 400000}'
+	$(BIN)/python bench/learning_curve.py $(BENCH_DATE) \
+		integration_tests/online_retail/target/learning.duckdb --name "Online Retail" \
+		integration_tests/benchmark/target/learning.duckdb --name "Generated shop of 100,000 customers"
 
 clean: ## Remove what builds leave behind; .venv stays
 	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache
