@@ -44,7 +44,7 @@ format: install ## Let ruff and sqlfluff mend what they can
 	$(BIN)/sqlfluff fix --disable-progress-bar models tests
 
 demo-data: install ## Generate seeds/demo again; the result must not differ
-	$(BIN)/python -m coterie.demo --out seeds/demo
+	$(BIN)/python -m coterie.demo --format csv --out seeds/demo
 
 lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \

@@ -11,6 +11,17 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from coterie import demo
+from coterie.demo.__main__ import main
+from coterie.demo.catalogue import (
+    CATEGORIES,
+    CHUNK_SIZE,
+    DAY_COUNT,
+    EVENT_TYPES,
+    HORIZON_DAYS,
+    VALID_SHARE,
+)
+from coterie.demo.process import stream
+from coterie.demo.tables import make_chunk, make_products
 
 SEEDS = Path(__file__).parents[2] / "seeds" / "demo"
 FAR = pd.Timestamp("2099-01-01")
@@ -48,10 +59,12 @@ def committed() -> dict[str, pd.DataFrame]:
     return frames
 
 
-@pytest.fixture(scope="module")
-def end_state() -> tuple[demo.Process, demo.State]:
-    chunk = demo._make_chunk(11, 0, demo._products(11))
-    return chunk.process, chunk.state
+@pytest.fixture(scope="module", params=[("QUIET", "2025-10-01"), ("BUSY", "2024-03-01")])
+def end_state(request) -> tuple[demo.Process, demo.State, int]:
+    """Return processes with their states before a day, at which some may not have started."""
+    shop, until = getattr(demo, request.param[0]), np.datetime64(request.param[1])
+    chunk = make_chunk(11, 0, make_products(11), shop, until)
+    return chunk.process, chunk.state_then, int((until - demo.STARTED_ON).astype(int))
 
 
 def clean_orders(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -90,7 +103,7 @@ def assert_same(left: pd.DataFrame, right: pd.DataFrame) -> None:
 
 
 def test_the_committed_files_are_regenerated_byte_for_byte(tables, tmp_path):
-    paths = demo.write_demo(tables, tmp_path)
+    paths = demo.write_csv(tables, tmp_path)
     assert {path.name for path in paths} == {path.name for path in SEEDS.glob("*.*sv")}
     for path in paths:
         assert path.read_bytes() == (SEEDS / path.name).read_bytes(), path.name
@@ -112,8 +125,8 @@ def test_the_files_hold_no_text_for_null_and_no_carriage_return(committed):
 
 
 def test_the_command_line_writes_the_same_shop(tmp_path):
-    demo.main(["--customers", "30", "--seed", "3", "--out", str(tmp_path / "a")])
-    demo.write_demo(demo.generate_demo(30, 3), tmp_path / "b")
+    main(["--customers", "30", "--seed", "3", "--format", "csv", "--out", str(tmp_path / "a")])
+    demo.write_csv(demo.generate_demo(30, 3), tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert len(names) == len(demo.INPUTS) + 2
     for name in names:
@@ -131,10 +144,10 @@ def test_a_table_that_is_left_out_changes_no_other(left_out):
 
 
 def test_a_new_stream_changes_no_other():
-    before = demo._stream(7, "orders", 1).random(5)
-    demo._stream(7, "campaigns", 1).random(1_000)
-    np.testing.assert_array_equal(demo._stream(7, "orders", 1).random(5), before)
-    for other in (demo._stream(7, "orders", 2), demo._stream(8, "orders", 1)):
+    before = stream(7, "orders", 1).random(5)
+    stream(7, "campaigns", 1).random(1_000)
+    np.testing.assert_array_equal(stream(7, "orders", 1).random(5), before)
+    for other in (stream(7, "orders", 2), stream(8, "orders", 1)):
         assert not np.array_equal(other.random(5), before)
 
 
@@ -152,10 +165,32 @@ def test_another_seed_gives_another_shop(tables):
     assert not other["group"].equals(tables["truth"]["group"].head(300))
 
 
-@pytest.mark.parametrize(("count", "inputs"), [(0, demo.INPUTS), (10, ["orders", "returns"])])
-def test_what_cannot_be_generated_is_refused(count, inputs):
-    with pytest.raises(ValueError, match=r"at least 1 customer|choose among"):
-        demo.generate_demo(count, inputs=inputs)
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"customer_count": 0}, "at least 1 customer"),
+        ({"inputs": ["orders", "returns"]}, "choose among"),
+        ({"until": np.datetime64("2023-10-01")}, "a day after 2023-10-01"),
+        ({"until": np.datetime64("2025-10-02")}, "2025-10-01 at the latest"),
+    ],
+)
+def test_what_cannot_be_generated_is_refused(request_, message):
+    with pytest.raises(ValueError, match=message):
+        demo.generate_demo(**request_)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"started_on": np.datetime64("2020-01-01")},
+        {"events_since": np.datetime64("2023-09-30")},
+        {"pace": 100},
+        {"dirt": 0},
+    ],
+)
+def test_a_shop_that_makes_no_sense_is_refused(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} is .*: choose"):
+        demo.Shop(**settings)
 
 
 def test_a_tiny_shop_is_complete():
@@ -298,7 +333,7 @@ def test_events_belong_to_somebody_and_link_to_customers(tables):
     assert 0.1 < len(anonymous) / len(events) < 0.4
     linked = anonymous["anonymous_id"].isin(identities["anonymous_id"])
     assert 0.5 < linked.mean() < 0.98
-    assert set(events["event_type"]) == set(demo.EVENT_TYPES)
+    assert set(events["event_type"]) == set(EVENT_TYPES)
     assert identities["anonymous_id"].isin(events["anonymous_id"]).all()
 
 
@@ -332,7 +367,7 @@ def test_the_shop_is_believable(tables):
 
 
 def test_taste_shows_in_the_baskets_and_depends_on_age(tables):
-    taste_of = {category: taste for category, taste, _ in demo.CATEGORIES}
+    taste_of = {category: taste for category, taste, _ in CATEGORIES}
     lines = (
         tables["order_lines"]
         .merge(tables["products"])
@@ -361,15 +396,15 @@ def test_the_truth_is_ordered_by_group(tables):
 
 
 def test_the_truth_is_what_the_process_does_next(end_state):
-    process, state = end_state
-    probability = demo.purchase_probability(process, state)
+    process, state, first_day = end_state
+    probability = demo.purchase_probability(process, state, first_day)
     copies = 150
     positions = np.tile(np.arange(len(probability)), copies)
-    days = range(demo.DAY_COUNT, demo.DAY_COUNT + demo.HORIZON_DAYS)
+    days = range(first_day, first_day + HORIZON_DAYS)
     rng = np.random.default_rng(0)
     _, sessions = demo.simulate(process.take(positions), state.take(positions), days, rng)
     orders = sessions[sessions["is_order"]]
-    is_valid = rng.random(len(orders)) < demo.VALID_SHARE
+    is_valid = rng.random(len(orders)) < VALID_SHARE
     bought = np.zeros(len(positions))
     bought[orders["position"].to_numpy()[is_valid]] = 1
     share = bought.reshape(copies, -1).mean(axis=0)
@@ -384,15 +419,15 @@ def test_the_truth_is_what_the_process_does_next(end_state):
 def test_an_average_of_the_truth_is_the_rate_of_the_data():
     """Of customers chosen by their past, as many buy as the truth says, over many shops."""
     expected, seen = 0.0, 0.0
-    day = demo.DAY_COUNT - demo.HORIZON_DAYS
+    day = DAY_COUNT - HORIZON_DAYS
     for seed in range(3):
-        chunk = demo._make_chunk(seed, 0, demo._products(seed))
-        stream = chunk.stream("missions")
-        start = demo.State.initial(demo.CHUNK_SIZE)
-        state, _ = demo.simulate(chunk.process, start, range(day), stream)
+        chunk = make_chunk(seed, 0, make_products(seed))
+        missions = chunk.stream("missions")
+        start = demo.State.initial(CHUNK_SIZE)
+        state, _ = demo.simulate(chunk.process, start, range(day), missions)
         started = chunk.process.start_day < day
         probability = demo.purchase_probability(chunk.process, state, day)
-        tables = demo.generate_demo(demo.CHUNK_SIZE, seed, ["orders"])
+        tables = demo.generate_demo(CHUNK_SIZE, seed, ["orders"])
         orders = valid_orders(tables)
         since = pd.Timestamp(demo.STARTED_ON) + pd.Timedelta(days=day)
         buyers = orders.loc[orders["ordered_at"] >= since, "customer_id"].unique()
