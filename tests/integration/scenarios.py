@@ -303,9 +303,9 @@ def build_dirty_shop(host: Host) -> SimpleNamespace:
         made = pd.concat([orders.iloc[[0]]] * count, ignore_index=True)
         return made.assign(is_amount_missing=False, **columns)
 
-    # Of two rows of a key the newest is accepted.
-    older = orders.iloc[[5, 17, 40]]
-    older = older.assign(ordered_at=older["ordered_at"] - pd.Timedelta(hours=1))
+    # Of two rows of a key the earliest is accepted.
+    later = orders.iloc[[5, 17, 40]]
+    later = later.assign(ordered_at=later["ordered_at"] + pd.Timedelta(hours=1))
     bad_orders = [
         (copies(4, order_id=None), "missing_order_id"),
         (copies(2, order_id=["time-1", "time-2"], ordered_at=pd.NaT), "missing_ordered_at"),
@@ -320,7 +320,7 @@ def build_dirty_shop(host: Host) -> SimpleNamespace:
             copies(1, order_id=["far-future"], ordered_at=pd.Timestamp("2099-05-01 12:00")),
             "future_dated",
         ),
-        (older, "duplicate"),
+        (later, "duplicate"),
     ]
     bad_lines = [
         (lines.iloc[:3].assign(order_id=["ghost-1", "ghost-2", "far-future"]), "unknown_order"),

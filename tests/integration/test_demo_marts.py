@@ -241,9 +241,19 @@ def test_orders_and_revenue_reconcile_with_the_seeds(read):
     pairs = read(
         """
         select count(*) as orders, coalesce(sum(net_amount), 0) as amount
-        from int_coterie__orders_as_of
-        inner join int_coterie__as_of using (as_of_date)
-        where is_valid and order_id in (
+        from (
+            select
+                orders.*,
+                order_amount
+                - case when refunded_at < as_of_date then refund_amount else 0 end as net_amount
+            from int_coterie__orders as orders, int_coterie__as_of
+            where
+                ordered_at < as_of_date
+                and not is_test
+                and not (has_invalid_status and status_changed_at < as_of_date)
+                and customer_id is not null
+        ) as known_orders
+        where net_amount > 0 and order_id in (
             select order_id from main_coterie_staging.stg_coterie__orders
             group by order_id having count(*) > 1
         )
@@ -253,6 +263,94 @@ def test_orders_and_revenue_reconcile_with_the_seeds(read):
     assert marts["orders"] == len(plain) + pairs["orders"]
     plain_amount = net_amount[plain.index].sum()
     assert float(marts["amount"]) == pytest.approx(plain_amount + float(pairs["amount"]), abs=0.005)
+
+
+def test_customer_days_add_up_to_the_orders_as_they_were_known(read):
+    """On days without a feature table too: on any date the sums are what the definitions say."""
+    first, last = read(
+        "select min(known_on), max(known_on) from int_coterie__customer_days where order_count != 0"
+    ).iloc[0]
+    dates = pd.date_range(first, last).to_series().sample(25, random_state=1)
+    wrong = read(
+        f"""
+        with
+
+        dates as (
+
+            select unnest({[str(day.date()) for day in dates]}::date[]) as as_of_date
+
+        ),
+
+        summed as (
+
+            select
+                as_of_date,
+                customer_id,
+                happened_on,
+                sum(placed_order_count) as placed_order_count,
+                sum(order_count) as order_count,
+                sum(net_amount) as net_amount
+
+            from dates
+
+            inner join int_coterie__customer_days
+                on known_on < as_of_date
+
+            group by all
+
+        ),
+
+        recounted as (
+
+            select
+                as_of_date,
+                customer_id,
+                ordered_on as happened_on,
+                count(*) filter (not is_test) as placed_order_count,
+                count(*) filter (is_valid) as order_count,
+                sum(net_amount) filter (is_valid) as net_amount
+
+            from (
+                select
+                    *,
+                    order_amount
+                    - case when refunded_at < as_of_date then refund_amount else 0 end
+                        as net_amount,
+                    not is_test
+                    and not (has_invalid_status and status_changed_at < as_of_date)
+                    and net_amount > 0 as is_valid
+
+                from dates
+
+                inner join int_coterie__orders
+                    on ordered_at < as_of_date
+            ) as orders
+
+            where customer_id is not null
+
+            group by all
+
+        )
+
+        select *
+
+        from recounted
+
+        full join summed
+            using (as_of_date, customer_id, happened_on)
+
+        where
+            coalesce(recounted.placed_order_count, 0) != coalesce(summed.placed_order_count, 0)
+            or coalesce(recounted.order_count, 0) != coalesce(summed.order_count, 0)
+            or coalesce(recounted.net_amount, 0) != coalesce(summed.net_amount, 0)
+        """
+    )
+    assert wrong.empty, wrong.head()
+    corrections = read(
+        "select count(*) from int_coterie__customer_days "
+        "where known_on > happened_on and order_count < 0"
+    )
+    assert corrections.iloc[0, 0] > 20
 
 
 def test_shares_and_dates_are_believable(read):

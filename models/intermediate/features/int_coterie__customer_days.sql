@@ -8,7 +8,24 @@
 
 -- depends_on: {{ ref('int_coterie__order_days') }}
 
+{% set read_from = coterie.read_from('known_on') if is_incremental() %}
+{% set is_newly_linked =
+    'checked_events.visitor_id in (select new_links.anonymous_id from new_links)' %}
+{% set changed_keys =
+    '(select changed_days.customer_id, changed_days.happened_on from changed_days)' %}
+
 with
+
+{% if is_incremental() %}
+
+new_links as (
+
+    select anonymous_id from {{ ref('int_coterie__identities') }}
+    where linked_at >= {{ read_from }}
+
+),
+
+{% endif %}
 
 visits as (
 
@@ -41,13 +58,7 @@ visits as (
     where
         checked_events.rejection_rule is null
         {% if is_incremental() %}
-        and (
-            checked_events.happened_on >= {{ coterie.read_from('known_on') }}
-            or checked_events.visitor_id in (
-                select anonymous_id from {{ ref('int_coterie__identities') }}
-                where linked_at >= {{ coterie.read_from('known_on') }}
-            )
-        )
+        and (checked_events.happened_on >= {{ read_from }} or {{ is_newly_linked }})
         {% endif %}
 
 ),
@@ -70,7 +81,7 @@ sessions as (
     where
         customer_id is not null
         {% if is_incremental() %}
-        and known_on >= {{ coterie.read_from('known_on') }}
+        and known_on >= {{ read_from }}
         {% endif %}
 
     group by customer_id, happened_on, known_on, session_id
@@ -110,9 +121,9 @@ changed_days as (
     from {{ ref('int_coterie__orders') }}
 
     where
-        ordered_at >= {{ coterie.read_from('known_on') }}
-        or refunded_at >= {{ coterie.read_from('known_on') }}
-        or status_changed_at >= {{ coterie.read_from('known_on') }}
+        ordered_at >= {{ read_from }}
+        or refunded_at >= {{ read_from }}
+        or status_changed_at >= {{ read_from }}
 
     union
 
@@ -123,10 +134,10 @@ changed_days as (
     from {{ ref('int_coterie__messages') }}
 
     where
-        sent_at >= {{ coterie.read_from('known_on') }}
-        or opened_at >= {{ coterie.read_from('known_on') }}
-        or clicked_at >= {{ coterie.read_from('known_on') }}
-        or unsubscribed_at >= {{ coterie.read_from('known_on') }}
+        sent_at >= {{ read_from }}
+        or opened_at >= {{ read_from }}
+        or clicked_at >= {{ read_from }}
+        or unsubscribed_at >= {{ read_from }}
 
     union
 
@@ -142,23 +153,27 @@ held_event_days as (
 
     -- Events do not change: those that were known before are taken from here.
     select
-        held.customer_id,
-        held.happened_on,
-        held.known_on,
-        {%- for name in coterie.event_day_columns() %}
-        held.{{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        earlier.customer_id,
+        earlier.happened_on,
+        earlier.known_on,
+        earlier.session_count,
+        earlier.engaged_session_count,
+        earlier.event_count,
+        earlier.view_count,
+        earlier.search_count,
+        earlier.cart_count,
+        earlier.checkout_count
 
-    from {{ this }} as held
+    from {{ this }} as earlier
 
     inner join changed_days
         on
-            held.customer_id = changed_days.customer_id
-            and held.happened_on = changed_days.happened_on
+            earlier.customer_id = changed_days.customer_id
+            and earlier.happened_on = changed_days.happened_on
 
     where
-        held.event_count > 0
-        and held.known_on < {{ coterie.read_from('known_on') }}
+        earlier.event_count > 0
+        and earlier.known_on < {{ read_from }}
 
 ),
 
@@ -201,7 +216,7 @@ orders as (
     where
         customer_id is not null
         {% if is_incremental() %}
-        and (customer_id, ordered_on) in (select customer_id, happened_on from changed_days)
+        and (customer_id, ordered_on) in {{ changed_keys }}
         {% endif %}
 
 ),
@@ -209,16 +224,16 @@ orders as (
 order_items as (
 
     select
-        order_id,
-        sum(quantity) as item_count
+        order_lines.order_id,
+        sum(order_lines.quantity) as item_count
 
-    from {{ ref('int_coterie__order_lines') }}
+    from {{ ref('int_coterie__order_lines') }} as order_lines
 
     {% if is_incremental() %}
-    where order_id in (select order_id from orders)
+    where order_lines.order_id in (select orders.order_id from orders)
     {% endif %}
 
-    group by order_id
+    group by order_lines.order_id
 
 ),
 
@@ -344,10 +359,7 @@ messages as (
     select * from {{ ref('int_coterie__messages') }}
 
     {% if is_incremental() %}
-    where
-        (customer_id, cast(sent_at as date)) in (
-            select customer_id, happened_on from changed_days
-        )
+    where (customer_id, cast(sent_at as date)) in {{ changed_keys }}
     {% endif %}
 
 ),
@@ -403,15 +415,15 @@ message_days as (
 order_and_event_days as (
 
     select
-        coalesce(order_days.customer_id, event_days.customer_id) as customer_id,
-        coalesce(order_days.happened_on, event_days.happened_on) as happened_on,
-        coalesce(order_days.known_on, event_days.known_on) as known_on,
         {%- for name in coterie.order_day_columns() %}
         order_days.{{ name }},
         {%- endfor %}
         {%- for name in coterie.event_day_columns() %}
-        event_days.{{ name }}{{ ',' if not loop.last }}
+        event_days.{{ name }},
         {%- endfor %}
+        coalesce(order_days.customer_id, event_days.customer_id) as customer_id,
+        coalesce(order_days.happened_on, event_days.happened_on) as happened_on,
+        coalesce(order_days.known_on, event_days.known_on) as known_on
 
     from all_event_days as event_days
 

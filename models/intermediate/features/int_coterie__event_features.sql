@@ -18,11 +18,11 @@ event_days as (
     select
         spine.as_of_date,
         spine.customer_id,
-        customer_days.known_on,
-        {{ day_age }} as days_ago,
         {%- for name in coterie.event_day_columns() %}
-        customer_days.{{ name }}{{ ',' if not loop.last }}
+        customer_days.{{ name }},
         {%- endfor %}
+        customer_days.known_on,
+        {{ day_age }} as days_ago
 
     from customer_as_of_dates as spine
 

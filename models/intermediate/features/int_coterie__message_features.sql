@@ -16,12 +16,12 @@ message_days as (
     select
         spine.as_of_date,
         spine.customer_id,
+        {%- for name in coterie.message_day_columns() %}
+        customer_days.{{ name }},
+        {%- endfor %}
         customer_days.known_on,
         {{ coterie.days_between('customer_days.happened_on', 'spine.as_of_date') }} as days_ago,
-        {{ coterie.days_between('customer_days.known_on', 'spine.as_of_date') }} as days_known,
-        {%- for name in coterie.message_day_columns() %}
-        customer_days.{{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ coterie.days_between('customer_days.known_on', 'spine.as_of_date') }} as days_known
 
     from customer_as_of_dates as spine
 

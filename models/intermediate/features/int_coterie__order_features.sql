@@ -19,10 +19,10 @@ order_days as (
         customer_as_of_dates.as_of_date,
         customer_as_of_dates.customer_id,
         customer_days.happened_on,
-        max(customer_days.known_on) as newest_known_on,
         {%- for name in coterie.order_day_columns() %}
-        sum(customer_days.{{ name }}) as {{ name }}{{ ',' if not loop.last }}
+        sum(customer_days.{{ name }}) as {{ name }},
         {%- endfor %}
+        max(customer_days.known_on) as newest_known_on
 
     from customer_as_of_dates
 

@@ -26,13 +26,13 @@ recent_events as (
 older_ids as (
 
     -- Few: each is looked at as a whole only then.
-    select distinct event_id
+    select distinct input_rows.event_id
 
-    from {{ ref('stg_coterie__events') }}
+    from {{ ref('stg_coterie__events') }} as input_rows
 
     where
-        event_id in (select event_id from recent_events)
-        and occurred_at < {{ coterie.read_from('happened_on') }}
+        input_rows.event_id in (select recent_events.event_id from recent_events)
+        and input_rows.occurred_at < {{ coterie.read_from('happened_on') }}
 
 ),
 
@@ -73,7 +73,8 @@ events as (
         input_rows.event_id,
         case
             {% for kind, words in coterie.event_types().items() %}
-            when lower(trim(input_rows.event_type)) in {{ coterie.quoted_list(words) }} then '{{ kind }}'
+            when lower(trim(input_rows.event_type)) in {{ coterie.quoted_list(words) }}
+                then '{{ kind }}'
             {% endfor %}
             else 'other'
         end as event_kind
