@@ -1,7 +1,8 @@
 {#
     What a fitted version depends on, as one JSON text with sorted keys: the settings of its topic and every
     var that changes what a feature means. A version fitted under other settings is never used.
-    `code_version` is raised by hand when the learning code changes its results.
+    `code_version` is raised by hand when the learning code changes its results, or when a feature
+    changes its meaning.
 #}
 {% macro fit_settings(topic) %}
     {% set definitions = {
@@ -25,6 +26,6 @@
             "training_row_limit": coterie.training_row_limit()
         }) %}
     {% endif %}
-    {% do chosen.update({"code_version": "1", "definitions": definitions}) %}
+    {% do chosen.update({"code_version": "2", "definitions": definitions}) %}
     {{ return(tojson(chosen, sort_keys=true)) }}
 {% endmacro %}
