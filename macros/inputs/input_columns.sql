@@ -94,6 +94,16 @@
 {% endmacro %}
 
 
+{# The inputs that have a relation: the demo shop's in this project itself. #}
+{% macro mapped_input_names() %}
+    {% set mapped = [] %}
+    {% for name in coterie.input_names() if coterie.is_own_project() or var("coterie__" ~ name ~ "_relation") %}
+        {% do mapped.append(name) %}
+    {% endfor %}
+    {{ return(mapped) }}
+{% endmacro %}
+
+
 {# The columns of an input by which its rows are told apart, and the time that is its own. #}
 {% macro input_key(input) %}
     {{ return({

@@ -37,6 +37,37 @@
             "min_predicted_over_observed": 0.8,
             "max_predicted_over_observed": 1.25,
             "stale_after_refit_intervals": 2
+        },
+        "data_quality": {
+            "fail_on": [],
+            "rejected_share_watch": 0.01,
+            "after_as_of_date_watch": 0.01,
+            "after_as_of_date_act": 0.05,
+            "unread_watch": 0,
+            "unread_act": 0.01,
+            "unknown_customer_watch": 0.01,
+            "unknown_customer_act": 0.2,
+            "unknown_product_watch": 0.01,
+            "unknown_product_act": 0.2,
+            "guest_order_watch": 0.9,
+            "guest_order_act": none,
+            "known_late_watch": 0.01,
+            "known_late_act": 0.2,
+            "unlinked_event_watch": 0.99,
+            "unlinked_event_act": none,
+            "identity_conflict_watch": 0.05,
+            "identity_conflict_act": 0.2,
+            "merged_visitor_watch": none,
+            "merged_visitor_act": none,
+            "freshness_watch": 3,
+            "freshness_act": 8,
+            "day_gap_watch": 2,
+            "day_gap_act": 7,
+            "sudden_drop_watch": 0.7,
+            "sudden_drop_act": 0.4,
+            "sudden_rise_watch": 2,
+            "sudden_rise_act": none,
+            "min_weekly_row_count": 50
         }
     } %}
     {% set merged = coterie.merged_map("coterie__" ~ topic, defaults[topic]) %}
