@@ -1,10 +1,10 @@
--- Rejected rows are those counted, and accepted rows are all the others. Of customers and of links
--- the accepted rows are counted before they are folded into one per id.
+-- Accepted, rejected and unread rows are all rows of the input, and the rejected ones are those that
+-- stand with their rule. Of customers, links and events the accepted rows are counted before they are
+-- folded into one per id or session.
 {% set accepted_rows = {
     'orders': ref('coterie', 'int_coterie__orders'),
     'order_lines': ref('coterie', 'int_coterie__order_lines'),
     'products': ref('coterie', 'int_coterie__products'),
-    'events': ref('coterie', 'int_coterie__events'),
     'messages': ref('coterie', 'int_coterie__messages')
 } %}
 {% set folded_rows = {
@@ -35,16 +35,24 @@ accepted as (
 
     where rejection_rule is null
 
-    {{ 'union all' if not loop.last }}
+    union all
 
     {% endfor %}
+    select
+        'events' as input_name,
+        coalesce(sum(event_count), 0) as accepted_row_count
+
+    from {{ ref('coterie', 'int_coterie__checked_events') }}
+
+    where rejection_rule is null
+
 ),
 
 rejected as (
 
     select
         input_name,
-        count(*) as rejected_row_count
+        sum(row_count) as rejected_row_count
 
     from {{ ref('coterie', 'int_coterie__rejected_rows') }}
 
@@ -57,6 +65,7 @@ row_counts as (
     select
         input_row_counts.input_name,
         input_row_counts.row_count,
+        input_row_counts.unread_row_count,
         input_row_counts.rejected_row_count as counted_as_rejected,
         accepted.accepted_row_count,
         coalesce(rejected.rejected_row_count, 0) as rejected_row_count
@@ -76,7 +85,7 @@ unaccounted as (
     select * from row_counts
     where
         accepted_row_count is null
-        or accepted_row_count + rejected_row_count != row_count
+        or accepted_row_count + rejected_row_count + unread_row_count != row_count
         or rejected_row_count != counted_as_rejected
 
 )

@@ -7,7 +7,13 @@ mentions as (
 
     union all
 
-    select customer_id from {{ ref('coterie', 'int_coterie__events') }}
+    select visitor_id as customer_id
+
+    from {{ ref('coterie', 'int_coterie__checked_events') }}
+
+    where
+        rejection_rule is null
+        and not is_anonymous
 
     union all
 

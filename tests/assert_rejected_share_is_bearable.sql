@@ -20,7 +20,7 @@ rule_row_counts as (
     select
         input_name,
         rule_name,
-        count(*) as rule_row_count
+        sum(row_count) as rule_row_count
 
     from {{ ref('coterie', 'int_coterie__rejected_rows') }}
 
