@@ -1,4 +1,11 @@
--- Every rejected row stands under a rule of coterie__data_quality, and the rules of an input add up.
+-- Every rejected row stands under a rule of coterie__data_quality: the rules of an input add up.
+{% set rule_names = [] %}
+{% for input in coterie.input_names() %}
+    {% for rule in coterie.rejection_rules(input) if rule.name not in rule_names %}
+        {% do rule_names.append(rule.name) %}
+    {% endfor %}
+{% endfor %}
+
 with
 
 rule_counts as (
@@ -7,15 +14,7 @@ rule_counts as (
         input_name,
         sum(
             case
-                when
-                    rule_name not in (
-                        'all_rejected', 'unread',
-                        {%- for rule in coterie.row_rules('orders') + coterie.row_rules('order_lines') %}
-                        '{{ rule.name }}',
-                        {%- endfor %}
-                        'known_late', 'unlinked_event', 'merged_visitor', 'identity_conflict'
-                    )
-                    then rejected_count
+                when rule_name in {{ coterie.quoted_list(rule_names) }} then rejected_count
                 else 0
             end
         ) as rule_row_count,

@@ -1,6 +1,6 @@
--- Accepted, rejected and unread rows are all rows of the input, and the rejected ones are those that
--- stand with their rule. Of customers, links and events the accepted rows are counted before they are
--- folded into one per id or session.
+-- Accepted, rejected and unread rows are all rows of the input, and the rejected ones are those
+-- that stand with their rule. Of customers, links and events the accepted rows are counted before
+-- they are folded into one per id or session.
 {% set accepted_rows = {
     'orders': ref('coterie', 'int_coterie__orders'),
     'order_lines': ref('coterie', 'int_coterie__order_lines'),
