@@ -1,10 +1,5 @@
 -- Every rejected row stands under a rule of coterie__data_quality: the rules of an input add up.
-{% set rule_names = [] %}
-{% for input in coterie.input_names() %}
-    {% for rule in coterie.rejection_rules(input) if rule.name not in rule_names %}
-        {% do rule_names.append(rule.name) %}
-    {% endfor %}
-{% endfor %}
+{% set rule_names = coterie.rejection_rule_names() %}
 
 with
 

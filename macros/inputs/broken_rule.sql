@@ -82,6 +82,18 @@
 {% endmacro %}
 
 
+{# The names of all rejection rules, whatever the input. #}
+{% macro rejection_rule_names() %}
+    {% set names = [] %}
+    {% for input in coterie.input_names() %}
+        {% for rule in coterie.rejection_rules(input) if rule.name not in names %}
+            {% do names.append(rule.name) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
+
 {% macro _missing(column) %}
     {{ return({
         "name": "missing_" ~ column,

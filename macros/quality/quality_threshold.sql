@@ -53,9 +53,9 @@
 
 {# Every rule of coterie__data_quality, whatever the input. #}
 {% macro quality_rule_names() %}
-    {% set names = [] %}
+    {% set names = coterie.rejection_rule_names() %}
     {% for input in coterie.input_names() %}
-        {% for rule in coterie.rejection_rules(input) + coterie.row_rules(input) if rule.name not in names %}
+        {% for rule in coterie.row_rules(input) if rule.name not in names %}
             {% do names.append(rule.name) %}
         {% endfor %}
     {% endfor %}

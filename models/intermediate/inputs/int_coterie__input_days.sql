@@ -10,10 +10,13 @@
 
 with
 
-known_customers as (
+unknown_customers as (
 
-    select customer_id from {{ ref('int_coterie__customer_attributes') }}
-    where is_first
+    -- The few whom the customers input does not know are found faster than the many it knows.
+    select customer_id from {{ ref('int_coterie__customers') }}
+    where
+        not is_in_customers_input
+        and {{ 'true' if 'customers' in coterie.mapped_input_names() else 'false' }}
 
 ),
 
@@ -39,8 +42,7 @@ accepted_orders as (
 
     select
         checked_orders.customer_id is null as is_guest,
-        checked_orders.customer_id is not null and known_customers.customer_id is null
-            as has_unknown_customer,
+        unknown_customers.customer_id is not null as has_unknown_customer,
         cast(checked_orders.ordered_at as date) as happened_on,
         coalesce(
             lower(trim(checked_orders.status))
@@ -57,8 +59,8 @@ accepted_orders as (
 
     from {{ ref('int_coterie__checked_orders') }} as checked_orders
 
-    left join known_customers
-        on checked_orders.customer_id = known_customers.customer_id
+    left join unknown_customers
+        on checked_orders.customer_id = unknown_customers.customer_id
 
     where checked_orders.rejection_rule is null
 
@@ -162,10 +164,7 @@ event_days as (
         sum(checked_events.event_count) as row_count,
         sum(
             case
-                when
-                    not checked_events.is_anonymous
-                    and known_customers.customer_id is null
-                    then checked_events.event_count
+                when unknown_customers.customer_id is not null then checked_events.event_count
             end
         ) as unknown_customer_row_count,
         sum(case when checked_events.is_anonymous then checked_events.event_count end)
@@ -184,10 +183,10 @@ event_days as (
             case when checked_events.is_anonymous then checked_events.visitor_id end
             = links.anonymous_id
 
-    left join known_customers
+    left join unknown_customers
         on
             case when not checked_events.is_anonymous then checked_events.visitor_id end
-            = known_customers.customer_id
+            = unknown_customers.customer_id
 
     where checked_events.rejection_rule is null
 
@@ -197,16 +196,19 @@ event_days as (
 
 identity_days as (
 
+    -- Whom a second link names need not be a customer of ours.
     select
         cast(checked_identities.linked_at as date) as happened_on,
         count(*) as row_count,
-        count(case when known_customers.customer_id is null then 1 end)
+        count(case when customer_attributes.customer_id is null then 1 end)
             as unknown_customer_row_count
 
     from {{ ref('int_coterie__checked_identities') }} as checked_identities
 
-    left join known_customers
-        on checked_identities.customer_id = known_customers.customer_id
+    left join {{ ref('int_coterie__customer_attributes') }} as customer_attributes
+        on
+            checked_identities.customer_id = customer_attributes.customer_id
+            and customer_attributes.is_first
 
     where checked_identities.rejection_rule is null
 
@@ -219,13 +221,12 @@ message_days as (
     select
         cast(checked_messages.sent_at as date) as happened_on,
         count(*) as row_count,
-        count(case when known_customers.customer_id is null then 1 end)
-            as unknown_customer_row_count
+        count(unknown_customers.customer_id) as unknown_customer_row_count
 
     from {{ ref('int_coterie__checked_messages') }} as checked_messages
 
-    left join known_customers
-        on checked_messages.customer_id = known_customers.customer_id
+    left join unknown_customers
+        on checked_messages.customer_id = unknown_customers.customer_id
 
     where checked_messages.rejection_rule is null
 
