@@ -27,7 +27,7 @@ from histories import (
     known_before,
     with_false_future,
 )
-from shops import FIRST_DAY, simulate_order_lines, simulate_orders
+from shops import FIRST_DAY, regular_shop, simulate_order_lines, simulate_orders
 
 #: The day from which Online Retail is looked at: a month before its data end.
 ONLINE_RETAIL_AS_OF = "2011-11-09"
@@ -413,6 +413,63 @@ def build_shop_before_its_time(host: Host) -> Host:
     return host
 
 
+def build_faulty_shop(host: Host) -> SimpleNamespace:
+    """Build a shop without faults but for those planted, and again with rows that come too late."""
+    shop = regular_shop()
+    orders, events, messages = shop["orders"], shop["events"], shop["messages"]
+    day = (orders["ordered_at"] - FIRST_DAY).dt.days
+
+    # Ten days without orders, 39 guests' orders, 50 cancelled ones without a time.
+    gap = day.between(300, 309)
+    orders.loc[day.between(100, 102) & (orders.index % 20 < 13), "customer_id"] = None
+    orders.loc[day.between(200, 204) & (orders.index % 2 == 0), "status"] = "cancelled"
+    shop["orders"] = pd.concat([orders[~gap], orders.iloc[:3]], ignore_index=True)
+    shop["order_lines"] = shop["order_lines"][~gap].reset_index(drop=True)
+    # 20 of 200 customers and 3 of 10 products are not loaded.
+    shop["customers"] = shop["customers"].iloc[20:]
+    shop["products"] = shop["products"].iloc[3:]
+    # Of the newest week a third of the events; 40 of a wrong century; mails stop after 40 weeks.
+    is_old = events["occurred_at"] < FIRST_DAY + pd.Timedelta(days=393)
+    tomorrow = events.iloc[:40].assign(
+        event_id=[f"late-{n}" for n in range(40)], occurred_at=FIRST_DAY + pd.Timedelta(days=500)
+    )
+    shop["events"] = pd.concat([events[is_old | (events.index % 3 == 1)], tomorrow])
+    sent_on = (messages["sent_at"] - FIRST_DAY).dt.days
+    shop["messages"] = messages[sent_on < 280]
+    # v-000 is two customers, c-001 is two visitors, v-150 and those after it are nobody.
+    links = shop["identities"].iloc[:150]
+    more = pd.DataFrame(
+        {
+            "anonymous_id": ["v-000", "v-new"],
+            "customer_id": ["c-100", "c-001"],
+            "linked_at": FIRST_DAY + pd.Timedelta(days=399),
+        }
+    )
+    shop["identities"] = pd.concat([links, more], ignore_index=True)
+
+    host.variables |= {
+        f"coterie__{name}_relation": source_of(name) for name in shop if name != "orders"
+    } | {"coterie__data_quality": {"fail_on": ["unread"], "unlinked_event_watch": 0.2}}
+    host.write({f"shop.{name}": rows for name, rows in shop.items()})
+    host.dbt("run", "-s", "+coterie__data_quality")
+    first = host.table("coterie__data_quality")
+
+    # Five old orders come late, and four old events go.
+    late = orders.iloc[200:205].assign(order_id=[f"late-{n}" for n in range(5)])
+    gone = shop["events"]["event_id"].isin(shop["events"]["event_id"].iloc[300:304])
+    host.write(
+        {
+            "shop.orders": pd.concat([shop["orders"], late], ignore_index=True),
+            "shop.events": shop["events"][~gone],
+        }
+    )
+    host.dbt("run", "-s", "+coterie__data_quality")
+    second = host.table("coterie__data_quality")
+    claims = ["assert_data_quality_is_bearable", "assert_every_input_row_is_accepted_or_rejected"]
+    tested = host.dbt("test", "-s", *claims, must_succeed=False)
+    return SimpleNamespace(host=host, shop=shop, first=first, second=second, tested=tested)
+
+
 # ---- time ---------------------------------------------------------------------------------------
 
 
@@ -514,6 +571,7 @@ SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
     "scattered_inputs": ("scattered_inputs", build_scattered_inputs),
     "low_memory": ("bare_shop", build_low_memory),
     "dirty_shop": ("bare_shop", build_dirty_shop),
+    "faulty_shop": ("bare_shop", build_faulty_shop),
     "empty_shop": ("bare_shop", build_empty_shop),
     "one_customer_shop": ("bare_shop", build_one_customer_shop),
     "shop_before_its_time": ("bare_shop", build_shop_before_its_time),

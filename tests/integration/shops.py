@@ -78,3 +78,71 @@ def simulate_order_lines(orders: pd.DataFrame, *, product_count: int, seed: int)
             "line_amount": (lines["order_amount"].to_numpy() / counts).round(2),
         }
     )
+
+
+def regular_shop(*, day_count: int = 400, daily_order_count: int = 20) -> dict[str, pd.DataFrame]:
+    """A shop that is the same every day, of 200 customers and 10 products, without any fault.
+
+    Each order has one line, each day 30 events, of which every third is an anonymous visitor's, and
+    each Monday a mail to 100 customers. Visitor `v-000` is customer `c-000`, and so on.
+    """
+    days = np.repeat(np.arange(day_count), daily_order_count)
+    numbers = np.arange(len(days))
+    orders = pd.DataFrame(
+        {
+            "order_id": [f"o-{n:05d}" for n in numbers],
+            "customer_id": [f"c-{n % 200:03d}" for n in numbers],
+            "ordered_at": FIRST_DAY + pd.to_timedelta(24 * days + numbers % 20, unit="h"),
+            "order_amount": 10.0 + numbers % 7,
+            "status": "done",
+        }
+    )
+    lines = pd.DataFrame(
+        {
+            "order_id": orders["order_id"],
+            "product_id": [f"p-{n % 10}" for n in numbers],
+            "quantity": 1,
+            "line_amount": orders["order_amount"],
+        }
+    )
+    event_days = np.repeat(np.arange(day_count), 30)
+    numbers = np.arange(len(event_days))
+    is_anonymous = numbers % 3 == 0
+    events = pd.DataFrame(
+        {
+            "event_id": [f"e-{n:05d}" for n in numbers],
+            "occurred_at": FIRST_DAY + pd.to_timedelta(24 * event_days + numbers % 24, unit="h"),
+            "event_type": "view",
+            "customer_id": [None if a else f"c-{n % 200:03d}" for n, a in enumerate(is_anonymous)],
+            "anonymous_id": [f"v-{n % 200:03d}" for n in numbers],
+        }
+    )
+    mondays = np.repeat(np.arange(0, day_count, 7), 100)
+    numbers = np.arange(len(mondays))
+    return {
+        "orders": orders,
+        "customers": pd.DataFrame(
+            {
+                "customer_id": [f"c-{n:03d}" for n in range(200)],
+                "signed_up_at": FIRST_DAY + pd.to_timedelta(np.arange(200) * 2, unit="D"),
+            }
+        ),
+        "order_lines": lines,
+        "products": pd.DataFrame({"product_id": [f"p-{n}" for n in range(10)]}),
+        "events": events,
+        "identities": pd.DataFrame(
+            {
+                "anonymous_id": [f"v-{n:03d}" for n in range(200)],
+                "customer_id": [f"c-{n:03d}" for n in range(200)],
+                "linked_at": FIRST_DAY + pd.to_timedelta(np.arange(200) * 2, unit="D"),
+            }
+        ),
+        "messages": pd.DataFrame(
+            {
+                "message_id": [f"m-{n:05d}" for n in numbers],
+                "customer_id": [f"c-{n % 200:03d}" for n in numbers],
+                "sent_at": FIRST_DAY + pd.to_timedelta(24 * mondays + 9, unit="h"),
+                "channel": "email",
+            }
+        ),
+    }
