@@ -9,10 +9,16 @@
 -- depends_on: {{ ref('int_coterie__order_days') }}
 
 {% set read_from = coterie.read_from('known_on') if is_incremental() %}
-{% set is_newly_linked =
-    'checked_events.visitor_id in (select new_links.anonymous_id from new_links)' %}
 {% set changed_keys =
     '(select changed_days.customer_id, changed_days.happened_on from changed_days)' %}
+{# A first build takes all rows. #}
+{% set is_visit_of_now, is_known_now, is_changed_order = 'true', 'true', 'true' %}
+{% if is_incremental() %}
+    {% set is_visit_of_now = '(checked_events.happened_on >= ' ~ read_from
+        ~ ' or checked_events.visitor_id in (select new_links.anonymous_id from new_links))' %}
+    {% set is_known_now = 'known_on >= ' ~ read_from %}
+    {% set is_changed_order = '(customer_id, ordered_on) in ' ~ changed_keys %}
+{% endif %}
 
 with
 
@@ -57,9 +63,7 @@ visits as (
 
     where
         checked_events.rejection_rule is null
-        {% if is_incremental() %}
-        and (checked_events.happened_on >= {{ read_from }} or {{ is_newly_linked }})
-        {% endif %}
+        and {{ is_visit_of_now }}
 
 ),
 
@@ -70,19 +74,17 @@ sessions as (
         customer_id,
         happened_on,
         known_on,
-        sum(event_count) as event_count,
-        sum(view_count) as view_count,
-        sum(search_count) as search_count,
-        sum(cart_count) as cart_count,
-        sum(checkout_count) as checkout_count
+        cast(sum(event_count) as integer) as event_count,
+        cast(sum(view_count) as integer) as view_count,
+        cast(sum(search_count) as integer) as search_count,
+        cast(sum(cart_count) as integer) as cart_count,
+        cast(sum(checkout_count) as integer) as checkout_count
 
     from visits
 
     where
         customer_id is not null
-        {% if is_incremental() %}
-        and known_on >= {{ read_from }}
-        {% endif %}
+        and {{ is_known_now }}
 
     group by customer_id, happened_on, known_on, session_id
 
@@ -94,13 +96,14 @@ event_days as (
         customer_id,
         happened_on,
         known_on,
-        count(*) as session_count,
-        count(case when event_count >= 2 or cart_count > 0 then 1 end) as engaged_session_count,
-        sum(event_count) as event_count,
-        sum(view_count) as view_count,
-        sum(search_count) as search_count,
-        sum(cart_count) as cart_count,
-        sum(checkout_count) as checkout_count
+        cast(count(*) as integer) as session_count,
+        cast(count(case when event_count >= 2 or cart_count > 0 then 1 end) as integer)
+            as engaged_session_count,
+        cast(sum(event_count) as integer) as event_count,
+        cast(sum(view_count) as integer) as view_count,
+        cast(sum(search_count) as integer) as search_count,
+        cast(sum(cart_count) as integer) as cart_count,
+        cast(sum(checkout_count) as integer) as checkout_count
 
     from sessions
 
@@ -196,8 +199,8 @@ orders as (
     select
         order_id,
         customer_id,
-        ordered_at,
         ordered_on,
+        extract(hour from ordered_at) as ordered_hour,
         order_amount,
         discount_amount,
         coupon_code,
@@ -215,9 +218,7 @@ orders as (
 
     where
         customer_id is not null
-        {% if is_incremental() %}
-        and (customer_id, ordered_on) in {{ changed_keys }}
-        {% endif %}
+        and {{ is_changed_order }}
 
 ),
 
@@ -316,25 +317,34 @@ order_changes as (
 
 order_days as (
 
+    -- Types as narrow as they may be: at millions of customers these rows outgrow the memory.
     select
         customer_id,
         ordered_on as happened_on,
         known_on,
-        sum(case when is_new and not is_test then 1 else 0 end) as placed_order_count,
-        sum(
-            case when is_cancelled then 1 else 0 end - case when was_cancelled then 1 else 0 end
+        cast(sum(case when is_new and not is_test then 1 else 0 end) as integer)
+            as placed_order_count,
+        cast(
+            sum(
+                case when is_cancelled then 1 else 0 end
+                - case when was_cancelled then 1 else 0 end
+            ) as integer
         ) as cancelled_order_count,
-        sum(valid_change) as order_count,
-        sum(kept_change * order_amount - refund_change) as net_amount,
-        sum(refund_change) as refund_amount,
-        sum(kept_change * discount_amount) as discount_amount,
-        sum(case when coupon_code is not null then valid_change else 0 end) as coupon_order_count,
-        sum(case when extract(hour from ordered_at) between 5 and 11 then valid_change else 0 end)
+        cast(sum(valid_change) as integer) as order_count,
+        cast(sum(kept_change * order_amount - refund_change) as decimal(18, 2)) as net_amount,
+        cast(sum(refund_change) as decimal(18, 2)) as refund_amount,
+        cast(sum(kept_change * discount_amount) as decimal(18, 2)) as discount_amount,
+        cast(sum(case when coupon_code is not null then valid_change else 0 end) as integer)
+            as coupon_order_count,
+        cast(sum(case when ordered_hour between 5 and 11 then valid_change else 0 end) as integer)
             as morning_order_count,
-        sum(case when extract(hour from ordered_at) >= 18 then valid_change else 0 end)
+        cast(sum(case when ordered_hour >= 18 then valid_change else 0 end) as integer)
             as evening_order_count,
-        sum(case when has_lines then valid_change else 0 end) as lined_order_count,
-        sum(case when has_lines then valid_change * item_count else 0 end) as item_count
+        cast(sum(case when has_lines then valid_change else 0 end) as integer)
+            as lined_order_count,
+        cast(
+            sum(case when has_lines then valid_change * item_count else 0 end) as decimal(18, 3)
+        ) as item_count
 
     from order_changes
 
@@ -401,10 +411,11 @@ message_days as (
         customer_id,
         happened_on,
         known_on,
-        count(case when step_name = 'sent' then 1 end) as message_count,
-        count(case when step_name = 'opened' then 1 end) as opened_message_count,
-        count(case when step_name = 'clicked' then 1 end) as clicked_message_count,
-        count(case when step_name = 'unsubscribed' then 1 end) as unsubscribed_message_count
+        cast(count(case when step_name = 'sent' then 1 end) as integer) as message_count,
+        cast(count(case when step_name = 'opened' then 1 end) as integer) as opened_message_count,
+        cast(count(case when step_name = 'clicked' then 1 end) as integer) as clicked_message_count,
+        cast(count(case when step_name = 'unsubscribed' then 1 end) as integer)
+            as unsubscribed_message_count
 
     from known_messages
 

@@ -100,11 +100,11 @@ sessions as (
         session_id,
         rejection_rule,
         case when rejection_rule is not null then event_id end as rejected_event_id,
-        count(*) as event_count,
-        count(case when event_kind = 'view' then 1 end) as view_count,
-        count(case when event_kind = 'search' then 1 end) as search_count,
-        count(case when event_kind = 'cart' then 1 end) as cart_count,
-        count(case when event_kind = 'checkout' then 1 end) as checkout_count
+        cast(count(*) as integer) as event_count,
+        cast(count(case when event_kind = 'view' then 1 end) as integer) as view_count,
+        cast(count(case when event_kind = 'search' then 1 end) as integer) as search_count,
+        cast(count(case when event_kind = 'cart' then 1 end) as integer) as cart_count,
+        cast(count(case when event_kind = 'checkout' then 1 end) as integer) as checkout_count
 
     from events
 
