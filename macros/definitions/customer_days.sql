@@ -12,7 +12,8 @@
         "morning_order_count": "integer",
         "evening_order_count": "integer",
         "lined_order_count": "integer",
-        "item_count": "decimal(18, 3)"
+        "line_count": "integer",
+        "item_count": "decimal(28, 3)"
     }) }}
 {% endmacro %}
 

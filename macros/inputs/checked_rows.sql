@@ -94,12 +94,12 @@
 {#
     The rows that a build reads again, as a query in parentheses: every row of a key of which some
     row lies in the days that are read again, by its own time or by that of a change. Each time has
-    a query of its own, so that engines can skip the blocks of older rows.
+    a query of its own, so that engines can skip the blocks of older rows. `days_to_read` is a CTE
+    of the model.
 #}
-{% macro rows_read_again(input, time_column) %}
+{% macro rows_read_again(input) %}
     {%- set key = coterie.input_key(input)[0] -%}
     {%- set own_time = coterie.input_time(input) -%}
-    {%- set read_from = coterie.read_from(time_column) -%}
     {%- set input_rows = ref("coterie", "stg_coterie__" ~ input) -%}
     (
         select * from {{ input_rows }}
@@ -109,7 +109,7 @@
             {%- for name, spec in coterie.input_columns(input).items() if spec.startswith("timestamp") %}
             union all
             select {{ key }} from {{ input_rows }}
-            where {{ name }} >= {{ read_from }}
+            where {{ coterie.is_read_again(name) }}
             {%- endfor %}
         )
 
@@ -121,6 +121,6 @@
         union all
 
         select * from {{ input_rows }}
-        where {{ key }} is null and {{ own_time }} >= {{ read_from }}
+        where {{ key }} is null and {{ coterie.is_read_again(own_time) }}
     )
 {%- endmacro %}

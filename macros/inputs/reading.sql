@@ -1,7 +1,9 @@
 {#
-    Reading new days only. An incremental model of the input layer holds what it has read; a build
-    reads again from `coterie__late_row_days` before the newest day in it, because rows arrive late
-    and are corrected. The order days bound that day: one visit dated 2099 must not move it.
+    Reading new days only. An incremental model of the input layer holds what it has read. A build
+    reads again every day of which the input now tells another number of rows than are held, whether
+    they came late, vanished or lie ahead, and the newest `coterie__late_row_days` days, because
+    their rows may have been corrected. No newest day of what is held is ever trusted: one row that
+    is dated ahead would hide all that comes before it.
 #}
 
 {% macro late_row_days() %}
@@ -9,26 +11,66 @@
 {% endmacro %}
 
 
-{#
-    The first day that is read again, as a scalar query over what the model holds: days before the
-    newest one in it that the orders have reached by now.
-#}
-{% macro read_from(time_column) %}
+{# The first of the days that are always read again, as a scalar query. #}
+{% macro newest_days_from() %}
     (
+        select {{ coterie.days_after("max(ordered_on)", -coterie.late_row_days()) }}
+        from {{ ref('coterie', 'int_coterie__order_days') }}
+        where not is_far_ahead
+    )
+{%- endmacro %}
+
+
+{#
+    The days of an input that are read again, by each of its times: a query of time_name, day. The
+    model holds the same times as the input; events are held by day.
+#}
+{% macro days_to_read(input) %}
+    {%- set times = coterie.input_columns(input).items() | selectattr(1, "in", ["timestamp", "timestamp!"]) | map("first") | list -%}
+    select
+        coalesce(given.time_name, held.time_name) as time_name,
+        coalesce(given.day_on, held.day_on) as day_on
+    from (
+        {% for time in times %}
+        select '{{ time }}' as time_name, cast({{ time }} as date) as day_on, count(*) as row_count
+        from {{ ref('coterie', 'stg_coterie__' ~ input) }}
+        where {{ time }} is not null
+        group by cast({{ time }} as date)
+        {{ 'union all' if not loop.last }}
+        {% endfor %}
+    ) as given
+    full join (
+        {% for time in times %}
+        {% set held_day = 'happened_on' if input == 'events' else 'cast(' ~ time ~ ' as date)' %}
         select
-            coalesce(
-                {{ coterie.days_after(
-                    "max(cast(held." ~ time_column ~ " as date))", -coterie.late_row_days()
-                ) }},
-                cast('0001-01-01' as date)
-            )
-        from {{ this }} as held
-        cross join (
-            select max(ordered_on) as newest_ordered_on
-            from {{ ref('coterie', 'int_coterie__order_days') }}
-            where not is_far_ahead
-        ) as newest
-        where cast(held.{{ time_column }} as date) <= newest.newest_ordered_on
+            '{{ time }}' as time_name,
+            {{ held_day }} as day_on,
+            {{ 'sum(event_count)' if input == 'events' else 'count(*)' }} as row_count
+        from {{ this }}
+        where {{ held_day }} is not null
+        group by {{ held_day }}
+        {{ 'union all' if not loop.last }}
+        {% endfor %}
+    ) as held
+        on given.time_name = held.time_name and given.day_on = held.day_on
+    where
+        given.row_count is distinct from held.row_count
+        or given.day_on >= {{ coterie.newest_days_from() }}
+{%- endmacro %}
+
+
+{# Whether a time lies in the days that are read again; `days_to_read` is a CTE of the model. #}
+{% macro is_read_again(time, time_name=none) %}
+    {%- set name = time_name or time -%}
+    (
+        {{ time }} >= (
+            select min(days_to_read.day_on) from days_to_read
+            where days_to_read.time_name = '{{ name }}'
+        )
+        and cast({{ time }} as date) in (
+            select days_to_read.day_on from days_to_read
+            where days_to_read.time_name = '{{ name }}'
+        )
     )
 {%- endmacro %}
 
@@ -53,18 +95,21 @@
 
 
 {#
-    The incremental strategy of the input layer: the rows of the days that are read again, and those
-    of the keys that were read again (`unique_key`), give way to the new ones. Rows that were read
-    under other settings are never mixed with new ones: then the build stops and names the remedy.
+    The incremental strategy of the input layer: the held rows of the days that are read again give
+    way to the new ones, and with a `unique_key` those of the keys that were read again. Rows that
+    were read under other settings are never mixed with new ones: then the build stops and names
+    the remedy. Held rows carry `input_settings_hash`.
 
-    The one item of `incremental_predicates` is the column with the time of a row: a name, because a
-    configuration is rendered before relations have theirs. Held rows carry `input_settings_hash`.
+    `incremental_predicates` names the column with the time or day of a row, and the input by which
+    days are chosen (or `customer_days`): names, because a configuration is rendered before
+    relations have theirs. Without an input the days are those of the new rows.
 #}
 {% macro get_incremental_replace_days_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
     {% set new_rows = arg_dict["temp_relation"] %}
     {% set key = arg_dict["unique_key"] %}
     {% set time_column = arg_dict["incremental_predicates"][0] %}
+    {% set input = arg_dict["incremental_predicates"][1] if arg_dict["incremental_predicates"] | length > 1 %}
     {% set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) %}
     {# An empty run must not forget anything. #}
     {% if not flags.EMPTY %}
@@ -75,10 +120,18 @@
     delete from {{ target }}
     where
         {{ time_column }} is null
-        or {{ time_column }} >= {{ coterie.read_from(time_column) }}
+        {%- if input == "customer_days" %}
+        or {{ time_column }} in ({{ coterie.days_to_tell() }})
+        {%- elif input %}
+        or cast({{ time_column }} as date) in (
+            select day_on from ({{ coterie.days_to_read(input) }}) as days
+            where time_name = '{{ coterie.input_time(input) }}'
+        )
+        {%- else %}
+        or cast({{ time_column }} as date) in (select cast({{ time_column }} as date) from {{ new_rows }})
+        {%- endif %}
         {%- if key %}
-        {% set key_columns = ([key] if key is string else key) | join(", ") %}
-        or ({{ key_columns }}) in (select {{ key_columns }} from {{ new_rows }} where {{ key[0] if key is not string else key }} is not null)
+        or {{ key }} in (select {{ key }} from {{ new_rows }} where {{ key }} is not null)
         {%- endif %};
 
     insert into {{ target }} ({{ columns }})
@@ -94,7 +147,7 @@
         "coterie: " ~ relation.identifier ~ " holds rows that were read under other settings (one of the vars "
         ~ "coterie__<input>_relation, coterie__<input>_columns, coterie__timezone, coterie__source_timezone, "
         ~ "coterie__invalid_order_statuses, coterie__event_types, or the version of the package, has changed). Old and "
-        ~ "new rows would not mean the same. Read the inputs anew: dbt build --full-refresh -s int_coterie__order_days+ "
+        ~ "new rows would not mean the same. Read the inputs anew: dbt build --full-refresh -s package:coterie "
         ~ "(fitted tables keep their state)."
     ) }}
 {% endmacro %}

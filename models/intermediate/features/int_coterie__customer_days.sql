@@ -1,33 +1,29 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['known_on'],
-    unique_key=['customer_id', 'happened_on'],
+    incremental_predicates=['happened_on', 'customer_days'],
     on_schema_change='fail'
 ) }}
 
 -- depends_on: {{ ref('int_coterie__order_days') }}
+-- depends_on: {{ ref('int_coterie__checked_order_lines') }}
 
-{% set read_from = coterie.read_from('known_on') if is_incremental() %}
-{% set changed_keys =
-    '(select changed_days.customer_id, changed_days.happened_on from changed_days)' %}
-{# A first build takes all rows. #}
-{% set is_visit_of_now, is_known_now, is_changed_order = 'true', 'true', 'true' %}
+{# A first build takes all days. #}
+{% set is_event_day, is_order_day, is_message_day = 'true', 'true', 'true' %}
 {% if is_incremental() %}
-    {% set is_visit_of_now = '(checked_events.happened_on >= ' ~ read_from
-        ~ ' or checked_events.visitor_id in (select new_links.anonymous_id from new_links))' %}
-    {% set is_known_now = 'known_on >= ' ~ read_from %}
-    {% set is_changed_order = '(customer_id, ordered_on) in ' ~ changed_keys %}
+    {% set days = '(select days_to_tell.happened_on from days_to_tell)' %}
+    {% set is_event_day = 'checked_events.happened_on in ' ~ days %}
+    {% set is_order_day = 'ordered_on in ' ~ days %}
+    {% set is_message_day = 'cast(sent_at as date) in ' ~ days %}
 {% endif %}
 
 with
 
 {% if is_incremental() %}
 
-new_links as (
+days_to_tell as (
 
-    select anonymous_id from {{ ref('int_coterie__identities') }}
-    where linked_at >= {{ read_from }}
+    {{ coterie.days_to_tell() }}
 
 ),
 
@@ -63,7 +59,7 @@ visits as (
 
     where
         checked_events.rejection_rule is null
-        and {{ is_visit_of_now }}
+        and {{ is_event_day }}
 
 ),
 
@@ -82,9 +78,7 @@ sessions as (
 
     from visits
 
-    where
-        customer_id is not null
-        and {{ is_known_now }}
+    where customer_id is not null
 
     group by customer_id, happened_on, known_on, session_id
 
@@ -108,89 +102,6 @@ event_days as (
     from sessions
 
     group by customer_id, happened_on, known_on
-
-),
-
-{% if is_incremental() %}
-
-changed_days as (
-
-    -- A customer's day of which something became known is told anew as a whole: what an order was
-    -- before its newest change may have been overwritten.
-    select
-        customer_id,
-        ordered_on as happened_on
-
-    from {{ ref('int_coterie__orders') }}
-
-    where
-        ordered_at >= {{ read_from }}
-        or refunded_at >= {{ read_from }}
-        or status_changed_at >= {{ read_from }}
-
-    union
-
-    select
-        customer_id,
-        cast(sent_at as date) as happened_on
-
-    from {{ ref('int_coterie__messages') }}
-
-    where
-        sent_at >= {{ read_from }}
-        or opened_at >= {{ read_from }}
-        or clicked_at >= {{ read_from }}
-        or unsubscribed_at >= {{ read_from }}
-
-    union
-
-    select
-        customer_id,
-        happened_on
-
-    from event_days
-
-),
-
-held_event_days as (
-
-    -- Events do not change: those that were known before are taken from here.
-    select
-        earlier.customer_id,
-        earlier.happened_on,
-        earlier.known_on,
-        earlier.session_count,
-        earlier.engaged_session_count,
-        earlier.event_count,
-        earlier.view_count,
-        earlier.search_count,
-        earlier.cart_count,
-        earlier.checkout_count
-
-    from {{ this }} as earlier
-
-    inner join changed_days
-        on
-            earlier.customer_id = changed_days.customer_id
-            and earlier.happened_on = changed_days.happened_on
-
-    where
-        earlier.event_count > 0
-        and earlier.known_on < {{ read_from }}
-
-),
-
-{% endif %}
-
-all_event_days as (
-
-    select * from event_days
-
-    {% if is_incremental() %}
-    union all
-
-    select * from held_event_days
-    {% endif %}
 
 ),
 
@@ -218,7 +129,7 @@ orders as (
 
     where
         customer_id is not null
-        and {{ is_changed_order }}
+        and {{ is_order_day }}
 
 ),
 
@@ -226,7 +137,8 @@ order_items as (
 
     select
         order_lines.order_id,
-        sum(order_lines.quantity) as item_count
+        sum(order_lines.quantity) as item_count,
+        count(*) as line_count
 
     from {{ ref('int_coterie__order_lines') }} as order_lines
 
@@ -254,6 +166,7 @@ known_orders as (
     select
         orders.*,
         order_items.item_count,
+        order_items.line_count,
         order_items.order_id is not null as has_lines,
         case order_steps.step_name
             when 'placed' then orders.ordered_on
@@ -342,8 +255,10 @@ order_days as (
             as evening_order_count,
         cast(sum(case when has_lines then valid_change else 0 end) as integer)
             as lined_order_count,
+        cast(sum(case when is_new and not is_test then line_count else 0 end) as integer)
+            as line_count,
         cast(
-            sum(case when has_lines then valid_change * item_count else 0 end) as decimal(18, 3)
+            sum(case when has_lines then valid_change * item_count else 0 end) as decimal(28, 3)
         ) as item_count
 
     from order_changes
@@ -368,9 +283,7 @@ messages as (
 
     select * from {{ ref('int_coterie__messages') }}
 
-    {% if is_incremental() %}
-    where (customer_id, cast(sent_at as date)) in {{ changed_keys }}
-    {% endif %}
+    where {{ is_message_day }}
 
 ),
 
@@ -436,7 +349,7 @@ order_and_event_days as (
         coalesce(order_days.happened_on, event_days.happened_on) as happened_on,
         coalesce(order_days.known_on, event_days.known_on) as known_on
 
-    from all_event_days as event_days
+    from event_days
 
     full join order_days
         on

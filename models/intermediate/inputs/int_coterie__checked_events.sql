@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['happened_on'],
+    incremental_predicates=['happened_on', 'events'],
     on_schema_change='fail'
 ) }}
 
@@ -11,15 +11,33 @@ with
 
 {% if is_incremental() %}
 
+days_to_read as (
+
+    {{ coterie.days_to_read('events') }}
+
+),
+
 recent_events as (
 
     select * from {{ ref('stg_coterie__events') }}
-    where occurred_at >= {{ coterie.read_from('happened_on') }}
+    where {{ coterie.is_read_again('occurred_at') }}
 
     union all
 
     select * from {{ ref('stg_coterie__events') }}
     where occurred_at is null
+
+),
+
+recent_ids as (
+
+    select
+        event_id,
+        min(occurred_at) as occurred_at
+
+    from recent_events
+
+    group by event_id
 
 ),
 
@@ -30,9 +48,14 @@ older_ids as (
 
     from {{ ref('stg_coterie__events') }} as input_rows
 
+    inner join recent_ids
+        on input_rows.event_id = recent_ids.event_id
+
     where
-        input_rows.event_id in (select recent_events.event_id from recent_events)
-        and input_rows.occurred_at < {{ coterie.read_from('happened_on') }}
+        input_rows.occurred_at < recent_ids.occurred_at
+        and cast(input_rows.occurred_at as date) not in (
+            select days_to_read.day_on from days_to_read
+        )
 
 ),
 
@@ -46,8 +69,11 @@ older_sound_ids as (
     inner join older_ids
         on input_rows.event_id = older_ids.event_id
 
+    inner join recent_ids
+        on older_ids.event_id = recent_ids.event_id
+
     where
-        input_rows.occurred_at < {{ coterie.read_from('happened_on') }}
+        input_rows.occurred_at < recent_ids.occurred_at
         and {{ coterie.broken_rule('events') }} is null
 
 ),

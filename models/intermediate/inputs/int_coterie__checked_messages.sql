@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['sent_at'],
+    incremental_predicates=['sent_at', 'messages'],
     unique_key='message_id',
     on_schema_change='fail'
 ) }}
@@ -12,9 +12,15 @@ with
 
 {% if is_incremental() %}
 
+days_to_read as (
+
+    {{ coterie.days_to_read('messages') }}
+
+),
+
 rows_read_again as (
 
-    select * from {{ coterie.rows_read_again('messages', 'sent_at') }} as input_rows
+    select * from {{ coterie.rows_read_again('messages') }} as input_rows
 
 ),
 

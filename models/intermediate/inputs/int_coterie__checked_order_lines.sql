@@ -9,12 +9,72 @@
 
 with
 
+accepted_orders as (
+
+    select
+        order_id,
+        ordered_at,
+        customer_id is not null and not is_test as is_of_customer
+
+    from {{ ref('int_coterie__orders') }}
+
+),
+
 {% if is_incremental() %}
+
+-- Lines have no time of their own, but their orders have.
+given_days as (
+
+    select
+        cast(accepted_orders.ordered_at as date) as day_on,
+        count(*) as line_count
+
+    from {{ ref('stg_coterie__order_lines') }} as order_lines
+
+    inner join accepted_orders
+        on order_lines.order_id = accepted_orders.order_id
+
+    group by cast(accepted_orders.ordered_at as date)
+
+),
+
+held_days as (
+
+    select
+        cast(ordered_at as date) as day_on,
+        count(*) as line_count
+
+    from {{ this }}
+
+    group by cast(ordered_at as date)
+
+),
+
+days_to_read as (
+
+    select coalesce(given_days.day_on, held_days.day_on) as day_on
+
+    from given_days
+
+    full join held_days
+        on given_days.day_on = held_days.day_on
+
+    where
+        given_days.line_count is distinct from held_days.line_count
+        or given_days.day_on >= {{ coterie.newest_days_from() }}
+
+),
 
 orders_read_before as (
 
-    select order_id from {{ ref('int_coterie__orders') }}
-    where {{ coterie.read_from('ordered_at') }} > ordered_at
+    select accepted_orders.order_id
+
+    from accepted_orders
+
+    left join days_to_read
+        on cast(accepted_orders.ordered_at as date) = days_to_read.day_on
+
+    where days_to_read.day_on is null
 
 ),
 
@@ -23,7 +83,6 @@ orders_read_before as (
 input_rows as (
 
     {% if is_incremental() %}
-    -- Lines have no time of their own: those of orders that were read before are left out.
     select order_lines.*
 
     from {{ ref('stg_coterie__order_lines') }} as order_lines
@@ -38,20 +97,6 @@ input_rows as (
 
 ),
 
-accepted_orders as (
-
-    select
-        order_id,
-        ordered_at
-
-    from {{ ref('int_coterie__orders') }}
-
-    {% if is_incremental() %}
-    where ordered_at >= {{ coterie.read_from('ordered_at') }}
-    {% endif %}
-
-),
-
 checked as (
 
     select
@@ -59,6 +104,7 @@ checked as (
         input_rows.{{ column }},
         {%- endfor %}
         accepted_orders.ordered_at,
+        coalesce(accepted_orders.is_of_customer, false) as is_of_customer,
         coalesce(
             {{ coterie.broken_rule('order_lines') }},
             case when accepted_orders.order_id is null then 'unknown_order' end

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['ordered_at'],
+    incremental_predicates=['ordered_at', 'orders'],
     unique_key='order_id',
     on_schema_change='fail'
 ) }}
@@ -12,9 +12,15 @@ with
 
 {% if is_incremental() %}
 
+days_to_read as (
+
+    {{ coterie.days_to_read('orders') }}
+
+),
+
 rows_read_again as (
 
-    select * from {{ coterie.rows_read_again('orders', 'ordered_at') }} as input_rows
+    select * from {{ coterie.rows_read_again('orders') }} as input_rows
 
 ),
 

@@ -10,7 +10,7 @@ versions as (
         region,
         city,
         {{ coterie.possible_time('signed_up_at') }} as signed_up_at,
-        birth_date,
+        cast({{ coterie.possible_time('birth_date') }} as date) as birth_date,
         acquisition_channel
 
     from {{ ref('int_coterie__checked_customers') }}
