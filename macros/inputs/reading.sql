@@ -79,8 +79,10 @@
 {% macro input_settings_hash() %}
     {% set vars = {"definitions_version": 1} %}
     {% for name in coterie.input_names() %}
+        {# The source or model, not where its rows lie: files may have a new name every day. #}
+        {% set staging = graph.nodes.get("model.coterie.stg_coterie__" ~ name) if execute %}
         {% do vars.update({
-            name ~ "_relation": var("coterie__" ~ name ~ "_relation") | string,
+            name ~ "_relation": staging.depends_on.nodes | sort if staging else [],
             name ~ "_columns": var("coterie__" ~ name ~ "_columns") or {}
         }) %}
     {% endfor %}
