@@ -126,7 +126,7 @@ checked_rows as (
 
 row_counts as (
 
-    -- Rows that came later than incremental builds look back are in the input and not yet read.
+    -- Incremental builds read every day whose count differs, so a rest is told as a fault.
     select
         input_rows.input_name,
         cast(input_rows.row_count as bigint) as row_count,
