@@ -9,16 +9,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from harness import Host, copy_host, differences
-from histories import known_before
+from histories import OWN_TIMES, known_before
 from scenarios import UP_TO_FEATURES, grow_by_days, write_shop
 
 DAYS = "int_coterie__customer_days"
 
 #: Topics of which no table may depend on the way there.
 COMPARED_TOPICS = {"inputs", "features"}
-
-QUALITY_MART = "coterie__data_quality"
-UNREAD_RULE = "unread"
 
 
 def compared(host: Host, snapshot: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -125,24 +122,109 @@ def test_any_mornings_lead_to_the_same_shop(new_host, built, seed):
     assert differences(story.grown[10], story.again) == []
 
 
-# ---- what comes too late -------------------------------------------------------------------------
+# ---- exports out of step -------------------------------------------------------------------------
+
+#: How long after its own time a row of the second story comes, and how far ahead one is dated.
+DAYS_LATE, DAYS_AHEAD = 20, 12
 
 
 @pytest.fixture(scope="module")
-def with_late_rows(ten_days):
-    """Return the last export with rows of weeks ago that were in none before."""
-    tables = dict(ten_days.last_tables)
-    long_ago = ten_days.mornings[0] - pd.Timedelta(days=30)
-    for name, key, time in (
-        ("orders", "order_id", "ordered_at"),
-        ("events", "event_id", "occurred_at"),
-        ("messages", "message_id", "sent_at"),
-    ):
+def out_of_step(ten_days) -> SimpleNamespace:
+    """Build days 1, 4 and 7 of a shop of which no two exports are of one day.
+
+    From the first day on an order is dated ahead. Events are empty at first, then six days behind;
+    no visitor has a name before the last day, on which rows of three weeks ago come as well.
+    """
+    mornings, tables = ten_days.mornings, dict(ten_days.tables)
+    arrival = mornings[5]
+    its_day = arrival - pd.Timedelta(days=DAYS_LATE)
+    late = {}
+    for name, key in (("orders", "order_id"), ("events", "event_id"), ("messages", "message_id")):
         rows = tables[name]
-        is_named = (rows["customer_id"] != "") & (rows[time] < long_ago)
-        late = rows[is_named].iloc[[10]].assign(**{key: f"too late: {name}", time: long_ago})
-        tables[name] = pd.concat([rows, late], ignore_index=True)
-    return tables
+        is_of_day = rows[OWN_TIMES[name]].dt.normalize().eq(its_day)
+        is_named = is_of_day & rows["customer_id"].ne("") & rows[key].ne("")
+        late[name] = list(rows.loc[is_named & ~rows[key].duplicated(keep=False), key].iloc[:3])
+        is_late = rows[key].isin(late[name])
+        tables[name] = rows.assign(arrives_on=rows["arrives_on"].mask(is_late, arrival))
+    lines = tables["order_lines"]
+    assert set(late["orders"]) & set(lines["order_id"])
+    orders = tables["orders"]
+    preorder = orders[orders["order_id"].isin(late["orders"])].iloc[[0]]
+    preorder = preorder.assign(
+        order_id="preorder",
+        ordered_at=mornings[0] + pd.Timedelta(days=DAYS_AHEAD),
+        arrives_on=mornings[0] - pd.Timedelta(days=1),
+    )
+    tables["orders"] = pd.concat([orders, preorder], ignore_index=True)
+
+    host = copy_host(ten_days.host, ten_days.host.project.parent / "out of step")
+    story = SimpleNamespace(host=host, late=late, its_day=its_day, grown={}, fresh={})
+    for number, days_behind, empty in (
+        (1, 0, ("events", "identities")),
+        (4, 6, ("identities",)),
+        (7, 0, ()),
+    ):
+        morning = mornings[number - 1]
+        export = known_before(tables, morning)
+        export["events"] = known_before(tables, morning - pd.Timedelta(days=days_behind))["events"]
+
+        def build(at: Host, export: dict = export, empty: tuple = empty) -> dict:
+            write_shop(at, export)
+            at.write({f"shop.{n}": f"select * from shop.{n} limit 0" for n in empty})
+            at.dbt(*UP_TO_FEATURES)
+            return compared(host, at.snapshot())
+
+        story.grown[number] = build(host)
+        if number > 1:
+            story.fresh[number] = build(copy_host(host, host.project.parent / f"anew-{number}"))
+    return story
+
+
+@pytest.mark.parametrize("number", [4, 7])
+def test_exports_out_of_step_lead_to_the_same_shop(out_of_step, number):
+    assert len(out_of_step.fresh[number]) > 15
+    assert differences(out_of_step.fresh[number], out_of_step.grown[number]) == []
+
+
+def test_an_order_that_is_dated_ahead_hides_none_that_comes_after_it(out_of_step):
+    counts = [len(out_of_step.grown[n]["int_coterie__orders"]) for n in (1, 4, 7)]
+    assert counts == sorted(set(counts))
+    for number in (1, 4, 7):
+        orders = out_of_step.grown[number]["int_coterie__orders"].set_index("order_id")
+        assert not orders.loc["preorder", "is_test"]
+
+
+def test_an_input_that_is_filled_later_is_read_from_its_first_day_on(out_of_step):
+    events, linked = ([] for _ in range(2))
+    for number in (1, 4, 7):
+        days = out_of_step.grown[number][DAYS]
+        events.append(days["event_count"].sum())
+        is_linked = (days["known_on"] > days["happened_on"]) & (days["event_count"] > 0)
+        linked.append(is_linked.sum())
+    assert events[0] == 0 < events[1] < events[2]
+    assert linked[0] == linked[1] == 0 < linked[2]
+
+
+def test_rows_that_come_weeks_late_are_read(out_of_step):
+    before, after = out_of_step.grown[4], out_of_step.grown[7]
+    for name in ("orders", "messages"):
+        key = f"{name.removesuffix('s')}_id"
+        ids = set(out_of_step.late[name])
+        assert ids
+        assert not ids & set(before[f"int_coterie__{name}"][key])
+        assert ids <= set(after[f"int_coterie__{name}"][key])
+    assert out_of_step.late["events"]
+    totals = []
+    for days in (before[DAYS], after[DAYS]):
+        rows = days[pd.to_datetime(days["happened_on"]) == out_of_step.its_day]
+        totals.append(rows[["placed_order_count", "line_count", "event_count", "message_count"]])
+    assert (totals[0].sum() < totals[1].sum()).all()
+
+
+def test_no_row_is_left_unread(out_of_step):
+    for snapshot in out_of_step.grown.values():
+        counts = snapshot["int_coterie__input_row_counts"]
+        assert counts["unread_row_count"].eq(0).all()
 
 
 def refresh_of(words: str) -> tuple[str, ...]:
@@ -152,48 +234,6 @@ def refresh_of(words: str) -> tuple[str, ...]:
     wanted = ("int_coterie__customer_features", "int_coterie__rejected_rows")
     chosen = [f"{selection[1]},+{name}" for name in (*wanted, "int_coterie__input_row_counts")]
     return ("run", "--full-refresh", "-s", *chosen)
-
-
-#: How rows that came too late are read after all.
-REFRESH = refresh_of("--full-refresh -s int_coterie__order_days+")
-
-
-@pytest.fixture(scope="module")
-def late(ten_days, with_late_rows) -> SimpleNamespace:
-    """Build the late rows on top of the ten days, refresh, and build them at once elsewhere."""
-    host = write_shop(copied(ten_days.host, "late"), with_late_rows)
-    story = SimpleNamespace(host=host, quality=None)
-    if any(node["name"] == QUALITY_MART for node in host.package_nodes("model")):
-        host.dbt("build", "--exclude-resource-type", "test", "-s", f"+{QUALITY_MART}")
-        story.quality = host.table(QUALITY_MART)
-    else:
-        host.dbt(*UP_TO_FEATURES)
-    story.before = compared(host, host.snapshot())
-    host.dbt(*REFRESH)
-    story.refreshed = compared(host, host.snapshot())
-    fresh = write_shop(copy_host(ten_days.host, host.project.parent / "anew"), with_late_rows)
-    fresh.dbt(*UP_TO_FEATURES)
-    story.fresh = compared(host, fresh.snapshot())
-    return story
-
-
-def test_rows_that_come_too_late_are_not_read(ten_days, late):
-    before = {DAYS: ten_days.again[DAYS]}
-    assert differences(before, {DAYS: late.before[DAYS]}) == []
-
-
-def test_rows_that_come_too_late_are_counted(late):
-    if late.quality is None:
-        pytest.skip(f"there is no {QUALITY_MART} yet")
-    unread = late.quality[late.quality["rule_name"] == UNREAD_RULE].set_index("input_name")
-    for name in ("orders", "events", "messages"):
-        assert unread.loc[name, "row_count"] == 1
-
-
-def test_a_refresh_reads_what_came_too_late(ten_days, late):
-    days = "int_coterie__customer_days"
-    assert len(late.fresh[days]) > len(ten_days.again[days])
-    assert differences(late.fresh, late.refreshed) == []
 
 
 # ---- settings that would mix ---------------------------------------------------------------------

@@ -118,7 +118,8 @@ usual_gaps as (
             end
         ) as usual_gap_days,
         sum(empty_day_count) as empty_day_count,
-        sum(empty_day_count) + count(*) + 1 as day_count
+        sum(empty_day_count) + count(*) + 1 as day_count,
+        max(happened_on) as newest_on
 
     from gaps
 
@@ -193,6 +194,7 @@ day_gaps as (
         inputs.noun,
         usual_gaps.empty_day_count,
         usual_gaps.day_count,
+        usual_gaps.newest_on,
         usual_gaps.longest_gap_ended_on,
         usual_gaps.usual_gap_days,
         cast(usual_gaps.longest_gap_days as double) as measured_value,
@@ -222,7 +224,9 @@ gap_inputs as (
             cast(empty_day_count as string)
             || ' of the '
             || cast(day_count as string)
-            || ' days in the year before the date have no '
+            || ' days up to '
+            || cast(newest_on as string)
+            || ' have no '
             || noun
             || case
                 when measured_value > 0
@@ -314,13 +318,20 @@ week_changes as (
         cast(week_totals.newest_row_count as string)
         || ' '
         || inputs.noun
-        || ' in the 7 days before the date, where the 8 weeks before had '
-        || cast(cast(week_totals.usual_row_count as decimal(18, 1)) as string)
-        || ' a week, and '
-        || cast(week_totals.lowest_row_count as string)
-        || ' to '
-        || cast(week_totals.highest_row_count as string)
-        || ' each' as words
+        || ' in the 7 days before the date'
+        || case
+            -- Weeks before the first row had none because there was nothing yet.
+            when coalesce(spans.first_days_ago < 63, true)
+                then ', and less than 8 weeks of them before'
+            else
+                ', where the 8 weeks before had '
+                || cast(cast(week_totals.usual_row_count as decimal(18, 1)) as string)
+                || ' a week, and '
+                || cast(week_totals.lowest_row_count as string)
+                || ' to '
+                || cast(week_totals.highest_row_count as string)
+                || ' each'
+        end as words
 
     from inputs
 
@@ -385,7 +396,7 @@ checks as (
         end as status,
         words
         || case
-            when not is_known then ': too few rows or weeks to tell a drop.'
+            when not is_known then ': too few to tell a drop.'
             when is_lowest then '. If that is too few, look whether all of them are still loaded.'
             else '.'
         end as words
@@ -412,7 +423,7 @@ checks as (
         end as status,
         words
         || case
-            when not is_known then ': too few rows or weeks to tell a rise.'
+            when not is_known then ': too few to tell a rise.'
             when is_highest
                 then
                     '. Unless there was a reason, look for rows that were loaded twice under '

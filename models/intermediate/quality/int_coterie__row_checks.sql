@@ -3,7 +3,7 @@
     ' They count for nobody until identities links them.' if 'identities' in inputs
     else ' Map the input identities to make them count.'
 ) %}
-{% set reread_note = 'Read all rows by dbt build --full-refresh -s int_coterie__order_days+' %}
+{% set reread_note = 'Read all rows by dbt build --full-refresh -s package:coterie' %}
 
 with
 
@@ -160,16 +160,14 @@ unread as (
             when unread_row_count > 0
                 then
                     {{ coterie.part_words('unread_row_count', 'row_count', 'noun') }}
-                    || ' came later than builds look back and were not read. '
-                    || '{{ reread_note }}; if that happens often, raise the var '
-                    || 'coterie__late_row_days, now {{ coterie.late_row_days() }}.'
+                    || ' have not been read. {{ reread_note }}.'
             when unread_row_count < 0
                 then
                     cast(-unread_row_count as string)
                     || ' '
                     || noun
                     || ' that were read before are no longer in the input, and still count. '
-                    || '{{ reread_note }}, unless the input keeps new rows only.'
+                    || '{{ reread_note }}.'
             else 'All ' || cast(row_count as string) || ' ' || noun || ' have been read.'
         end as words
 
@@ -456,14 +454,18 @@ measured as (
             coterie.quality_threshold('merged_visitor_watch'),
             coterie.quality_threshold('merged_visitor_act')
         ) }} as status,
-        cast(merge_counts.customer_count as string)
-        || ' customers are several visitors, '
-        || cast(merge_counts.visitor_count as string)
-        || ' of '
-        || cast(conflicts.visitor_count as string)
-        || ' together and at most '
-        || cast(merge_counts.largest_count as string)
-        || ' each. One with very many is a shared device, a robot or an id of tests.' as words
+        case
+            when merge_counts.customer_count = 0 then 'No customer is more than one visitor.'
+            else
+                cast(merge_counts.customer_count as string)
+                || ' customers are several visitors, '
+                || cast(merge_counts.visitor_count as string)
+                || ' of '
+                || cast(conflicts.visitor_count as string)
+                || ' together and at most '
+                || cast(merge_counts.largest_count as string)
+                || ' each. One with very many is a shared device, a robot or an id of tests.'
+        end as words
 
     from input_totals
 
@@ -485,6 +487,9 @@ measured as (
         cast(null as double) as act_at,
         case when row_count = 0 then 'act' else 'ok' end as status,
         case
+            -- Without orders there is nothing to build.
+            when row_count = 0 and input_name = 'orders'
+                then 'The input is mapped and holds no row. Load it.'
             when row_count = 0
                 then
                     'The input is mapped and holds no row. Load it, or leave the var coterie__'
