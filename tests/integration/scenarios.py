@@ -449,7 +449,12 @@ def build_faulty_shop(host: Host) -> SimpleNamespace:
 
     host.variables |= {
         f"coterie__{name}_relation": source_of(name) for name in shop if name != "orders"
-    } | {"coterie__data_quality": {"fail_on": ["unread"], "unlinked_event_watch": 0.2}}
+    } | {
+        "coterie__data_quality": {
+            "fail_on": ["unlinked_event", "unknown_product"],
+            "unlinked_event_watch": 0.2,
+        }
+    }
     host.write({f"shop.{name}": rows for name, rows in shop.items()})
     host.dbt("run", "-s", "+coterie__data_quality")
     first = host.table("coterie__data_quality")
