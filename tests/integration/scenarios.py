@@ -414,7 +414,7 @@ def build_shop_before_its_time(host: Host) -> Host:
 
 
 def build_faulty_shop(host: Host) -> SimpleNamespace:
-    """Build a shop without faults but for those planted, and again with rows that come late and go."""
+    """Build a shop without faults but for those planted, and again as rows come late and go."""
     shop = regular_shop()
     orders, events, messages = shop["orders"], shop["events"], shop["messages"]
     day = (orders["ordered_at"] - FIRST_DAY).dt.days

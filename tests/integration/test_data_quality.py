@@ -1,4 +1,4 @@
-"""What coterie__data_quality says of shops with planted faults, and of rows that come late or go."""
+"""What coterie__data_quality says of shops with planted faults, and as rows come late and go."""
 
 import re
 
@@ -136,6 +136,9 @@ def test_every_rejected_row_is_under_its_rule(dirty_shop, input_name):
 def test_a_shop_without_orders_has_rows_too(empty_shop):
     rows = empty_shop.table("coterie__data_quality").set_index(["input_name", "rule_name"])
     assert rows.loc[("orders", "empty_input"), "status"] == "act"
+    # Nothing can be built without orders: only of other inputs is it an answer to map none.
+    words = "The input is mapped and holds no row. Load it."
+    assert rows.loc[("orders", "empty_input"), "words"] == words
     assert rows.loc[("orders", "freshness"), "status"] == "unknown"
     assert rows["as_of_date"].isna().all()
 
