@@ -124,7 +124,7 @@ def test_any_mornings_lead_to_the_same_shop(new_host, built, seed):
 
 # ---- exports out of step -------------------------------------------------------------------------
 
-#: How long after their week some rows of the second story come, and how far ahead one is dated.
+#: At least how long after their day some rows of the second story come, and how far ahead one is dated.
 DAYS_LATE, DAYS_AHEAD = 20, 12
 
 
@@ -133,17 +133,17 @@ def out_of_step(ten_days) -> SimpleNamespace:
     """Build days 1, 4 and 7 of a shop of which no two exports are of one day.
 
     From the first day on an order is dated ahead. Events are empty at first, then six days behind;
-    no visitor has a name before the last day, on which rows of three weeks ago come as well.
+    no visitor has a name before the last day, on which rows of weeks ago come as well.
     """
     mornings, tables = ten_days.mornings, dict(ten_days.tables)
     arrival = mornings[5]
-    # Mails go out once a week.
-    week = pd.date_range(end=arrival - pd.Timedelta(days=DAYS_LATE), periods=7)
+    # Mails go out once a month.
+    month = pd.date_range(end=arrival - pd.Timedelta(days=DAYS_LATE), periods=28)
     late = {}
     for name, key in (("orders", "order_id"), ("events", "event_id"), ("messages", "message_id")):
         rows = tables[name]
-        is_of_week = rows[OWN_TIMES[name]].dt.normalize().isin(week)
-        is_named = is_of_week & rows["customer_id"].ne("") & rows[key].ne("")
+        is_of_month = rows[OWN_TIMES[name]].dt.normalize().isin(month)
+        is_named = is_of_month & rows["customer_id"].ne("") & rows[key].ne("")
         late[name] = list(rows.loc[is_named & ~rows[key].duplicated(keep=False), key].iloc[:3])
         is_late = rows[key].isin(late[name])
         tables[name] = rows.assign(arrives_on=rows["arrives_on"].mask(is_late, arrival))
@@ -159,7 +159,7 @@ def out_of_step(ten_days) -> SimpleNamespace:
     tables["orders"] = pd.concat([orders, preorder], ignore_index=True)
 
     host = copy_host(ten_days.host, ten_days.host.project.parent / "out of step")
-    story = SimpleNamespace(host=host, late=late, week=week, grown={}, fresh={})
+    story = SimpleNamespace(host=host, late=late, month=month, grown={}, fresh={})
     for number, days_behind, empty in (
         (1, 0, ("events", "identities")),
         (4, 6, ("identities",)),
@@ -217,7 +217,7 @@ def test_rows_that_come_weeks_late_are_read(out_of_step):
     assert out_of_step.late["events"]
     totals = []
     for days in (before[DAYS], after[DAYS]):
-        rows = days[pd.to_datetime(days["happened_on"]).isin(out_of_step.week)]
+        rows = days[pd.to_datetime(days["happened_on"]).isin(out_of_step.month)]
         totals.append(rows[["placed_order_count", "line_count", "event_count", "message_count"]])
     assert (totals[0].sum() < totals[1].sum()).all()
 
