@@ -124,7 +124,7 @@ def test_any_mornings_lead_to_the_same_shop(new_host, built, seed):
 
 # ---- exports out of step -------------------------------------------------------------------------
 
-#: At least how long after their day some rows of the second story come, and how far ahead one is dated.
+#: Days from a late row to its export, at least, and from the first build to an order dated ahead.
 DAYS_LATE, DAYS_AHEAD = 20, 12
 
 
