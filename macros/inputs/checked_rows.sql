@@ -110,6 +110,12 @@
             union all
             select {{ key }} from {{ input_rows }}
             where {{ coterie.is_read_again(name) }}
+            {%- if name != own_time %}
+            {# A change that has been taken back stands in what is held alone. #}
+            union all
+            select {{ key }} from {{ this }}
+            where {{ coterie.is_read_again(name) }}
+            {%- endif %}
             {%- endfor %}
         )
 

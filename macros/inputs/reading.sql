@@ -80,7 +80,7 @@
     {% set vars = {"definitions_version": 1} %}
     {% for name in coterie.input_names() %}
         {# The source or model, not where its rows lie: files may have a new name every day. #}
-        {% set staging = graph.nodes.get("model.coterie.stg_coterie__" ~ name) if execute %}
+        {% set staging = (graph.nodes or {}).get("model.coterie.stg_coterie__" ~ name) if execute %}
         {% do vars.update({
             name ~ "_relation": staging.depends_on.nodes | sort if staging else [],
             name ~ "_columns": var("coterie__" ~ name ~ "_columns") or {}

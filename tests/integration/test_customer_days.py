@@ -29,7 +29,8 @@ OTHER_INPUTS = {
         "unsubscribed_at timestamp"
     ),
     "int_coterie__checked_events": (
-        "happened_on date, visitor_id varchar, is_anonymous boolean, rejection_rule varchar, "
+        "happened_on date, visitor_id varchar, is_anonymous boolean, session_id varchar, "
+        "rejection_rule varchar, "
         "event_count integer, view_count integer, search_count integer, cart_count integer, "
         "checkout_count integer"
     ),

@@ -16,7 +16,7 @@ def test_a_build_that_does_not_fit_spills(low_memory):
 
 def test_a_build_that_spills_gives_the_same_rows(low_memory):
     names = marts(low_memory.host)
-    assert len(names) == 2
+    assert len(names) == 3
     with duckdb.connect(str(low_memory.host.database), read_only=True) as connection:
         connection.execute("attach ? as roomy (read_only)", [str(low_memory.roomy.database)])
         for name in [*names, "int_coterie__customer_features"]:
