@@ -173,7 +173,8 @@ def test_inputs_that_are_not_mapped_are_empty(odd_names):
 def accepted_rows(name: str) -> str:
     """Return the query of how many rows of an input are accepted; events are kept by session."""
     if name == "events":
-        return "select sum(event_count) from {int_coterie__checked_events} where rejection_rule is null"
+        sessions = "{int_coterie__checked_events}"
+        return f"select sum(event_count) from {sessions} where rejection_rule is null"
     return f"select count(*) from {{int_coterie__{name}}}"
 
 
