@@ -60,16 +60,15 @@
 
 
 {# Whether a time lies in the days that are read again; `days_to_read` is a CTE of the model. #}
-{% macro is_read_again(time, time_name=none) %}
-    {%- set name = time_name or time -%}
+{% macro is_read_again(time) %}
     (
         {{ time }} >= (
             select min(days_to_read.day_on) from days_to_read
-            where days_to_read.time_name = '{{ name }}'
+            where days_to_read.time_name = '{{ time }}'
         )
         and cast({{ time }} as date) in (
             select days_to_read.day_on from days_to_read
-            where days_to_read.time_name = '{{ name }}'
+            where days_to_read.time_name = '{{ time }}'
         )
     )
 {%- endmacro %}
@@ -86,12 +85,7 @@
             name ~ "_columns": var("coterie__" ~ name ~ "_columns") or {}
         }) %}
     {% endfor %}
-    {% do vars.update({
-        "timezone": var("coterie__timezone"),
-        "source_timezone": var("coterie__source_timezone"),
-        "invalid_order_statuses": var("coterie__invalid_order_statuses") | map("lower") | sort,
-        "event_types": coterie.event_types()
-    }) %}
+    {% do vars.update(coterie.definition_vars()) %}
     {{- "'" ~ local_md5(tojson(vars, sort_keys=true)) ~ "'" -}}
 {% endmacro %}
 

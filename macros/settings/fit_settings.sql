@@ -5,13 +5,8 @@
     changes its meaning.
 #}
 {% macro fit_settings(topic) %}
-    {% set definitions = {
-        "timezone": var("coterie__timezone"),
-        "source_timezone": var("coterie__source_timezone"),
-        "invalid_order_statuses": var("coterie__invalid_order_statuses") | sort,
-        "event_types": coterie.event_types(),
-        "rfm_lookback_days": coterie.rfm_lookback_days()
-    } %}
+    {% set definitions = {"rfm_lookback_days": coterie.rfm_lookback_days()} %}
+    {% do definitions.update(coterie.definition_vars()) %}
     {% set chosen = {} %}
     {% do chosen.update(coterie.settings("segmentation" if topic == "segmentation" else "propensity")) %}
     {% if topic == "feature_bins" %}
@@ -28,4 +23,15 @@
     {% endif %}
     {% do chosen.update({"code_version": "2", "definitions": definitions}) %}
     {{ return(tojson(chosen, sort_keys=true)) }}
+{% endmacro %}
+
+
+{# The vars that say what a row of an input means. #}
+{% macro definition_vars() %}
+    {{ return({
+        "timezone": var("coterie__timezone"),
+        "source_timezone": var("coterie__source_timezone"),
+        "invalid_order_statuses": var("coterie__invalid_order_statuses") | map("lower") | sort,
+        "event_types": coterie.event_types()
+    }) }}
 {% endmacro %}

@@ -70,11 +70,11 @@ sessions as (
         customer_id,
         happened_on,
         known_on,
-        cast(sum(event_count) as integer) as event_count,
-        cast(sum(view_count) as integer) as view_count,
-        cast(sum(search_count) as integer) as search_count,
-        cast(sum(cart_count) as integer) as cart_count,
-        cast(sum(checkout_count) as integer) as checkout_count
+        sum(event_count) as event_count,
+        sum(view_count) as view_count,
+        sum(search_count) as search_count,
+        sum(cart_count) as cart_count,
+        sum(checkout_count) as checkout_count
 
     from visits
 
@@ -90,14 +90,13 @@ event_days as (
         customer_id,
         happened_on,
         known_on,
-        cast(count(*) as integer) as session_count,
-        cast(count(case when event_count >= 2 or cart_count > 0 then 1 end) as integer)
-            as engaged_session_count,
-        cast(sum(event_count) as integer) as event_count,
-        cast(sum(view_count) as integer) as view_count,
-        cast(sum(search_count) as integer) as search_count,
-        cast(sum(cart_count) as integer) as cart_count,
-        cast(sum(checkout_count) as integer) as checkout_count
+        count(*) as session_count,
+        count(case when event_count >= 2 or cart_count > 0 then 1 end) as engaged_session_count,
+        sum(event_count) as event_count,
+        sum(view_count) as view_count,
+        sum(search_count) as search_count,
+        sum(cart_count) as cart_count,
+        sum(checkout_count) as checkout_count
 
     from sessions
 
@@ -230,36 +229,25 @@ order_changes as (
 
 order_days as (
 
-    -- Types as narrow as they may be: at millions of customers these rows outgrow the memory.
     select
         customer_id,
         ordered_on as happened_on,
         known_on,
-        cast(sum(case when is_new and not is_test then 1 else 0 end) as integer)
-            as placed_order_count,
-        cast(
-            sum(
-                case when is_cancelled then 1 else 0 end
-                - case when was_cancelled then 1 else 0 end
-            ) as integer
+        sum(case when is_new and not is_test then 1 else 0 end) as placed_order_count,
+        sum(
+            case when is_cancelled then 1 else 0 end - case when was_cancelled then 1 else 0 end
         ) as cancelled_order_count,
-        cast(sum(valid_change) as integer) as order_count,
-        cast(sum(kept_change * order_amount - refund_change) as decimal(18, 2)) as net_amount,
-        cast(sum(refund_change) as decimal(18, 2)) as refund_amount,
-        cast(sum(kept_change * discount_amount) as decimal(18, 2)) as discount_amount,
-        cast(sum(case when coupon_code is not null then valid_change else 0 end) as integer)
-            as coupon_order_count,
-        cast(sum(case when ordered_hour between 5 and 11 then valid_change else 0 end) as integer)
+        sum(valid_change) as order_count,
+        sum(kept_change * order_amount - refund_change) as net_amount,
+        sum(refund_change) as refund_amount,
+        sum(kept_change * discount_amount) as discount_amount,
+        sum(case when coupon_code is not null then valid_change else 0 end) as coupon_order_count,
+        sum(case when ordered_hour between 5 and 11 then valid_change else 0 end)
             as morning_order_count,
-        cast(sum(case when ordered_hour >= 18 then valid_change else 0 end) as integer)
-            as evening_order_count,
-        cast(sum(case when has_lines then valid_change else 0 end) as integer)
-            as lined_order_count,
-        cast(sum(case when is_new and not is_test then line_count else 0 end) as integer)
-            as line_count,
-        cast(
-            sum(case when has_lines then valid_change * item_count else 0 end) as decimal(28, 3)
-        ) as item_count
+        sum(case when ordered_hour >= 18 then valid_change else 0 end) as evening_order_count,
+        sum(case when has_lines then valid_change else 0 end) as lined_order_count,
+        sum(case when is_new and not is_test then line_count else 0 end) as line_count,
+        sum(case when has_lines then valid_change * item_count else 0 end) as item_count
 
     from order_changes
 
@@ -324,11 +312,10 @@ message_days as (
         customer_id,
         happened_on,
         known_on,
-        cast(count(case when step_name = 'sent' then 1 end) as integer) as message_count,
-        cast(count(case when step_name = 'opened' then 1 end) as integer) as opened_message_count,
-        cast(count(case when step_name = 'clicked' then 1 end) as integer) as clicked_message_count,
-        cast(count(case when step_name = 'unsubscribed' then 1 end) as integer)
-            as unsubscribed_message_count
+        count(case when step_name = 'sent' then 1 end) as message_count,
+        count(case when step_name = 'opened' then 1 end) as opened_message_count,
+        count(case when step_name = 'clicked' then 1 end) as clicked_message_count,
+        count(case when step_name = 'unsubscribed' then 1 end) as unsubscribed_message_count
 
     from known_messages
 
