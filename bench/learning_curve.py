@@ -47,7 +47,7 @@ def read_build(path: Path) -> tuple[pa.Table, dict[str, int], int, datetime.date
     position = dict(zip(customers["customer_id"], customers["sample_position"], strict=True))
     # As many pairs as the package counts when it turns the limit into a share of customers.
     origins = pd.to_datetime(dates.loc[~dates["is_scoring_date"], "as_of_date"])
-    seen = customers["first_seen_at"].dropna().sort_values().to_numpy()
+    seen = customers["first_seen_on"].dropna().sort_values().to_numpy()
     pair_count = int(sum(np.searchsorted(seen, origin) for origin in origins.to_numpy()))
     as_of = pd.to_datetime(dates.loc[dates["is_scoring_date"], "as_of_date"].iloc[0]).date()
     return table, position, pair_count, as_of
@@ -260,7 +260,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="default: bench/results/learning_curve.json",
     )
     parser.add_argument("--date", help="the day of the measurement; writes docs/performance.md")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if len(given.name) != len(given.databases):
         parser.error("give one --name for each database")
     return given
