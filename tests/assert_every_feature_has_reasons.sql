@@ -51,6 +51,7 @@ wordless as (
             -- A cause is never claimed.
             or feature_reasons.sentence not like '%associated with%'
             or feature_reasons.missing_sentence not like '%associated with%'
+            or feature_reasons.usual_sentence not like '%{value}%{usual}%associated with%'
         )
 
 )

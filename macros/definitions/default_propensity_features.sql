@@ -1,6 +1,7 @@
 {#
-    The columns of int_coterie__customer_features that learners read, in the order in which equal
-    contributions are ranked. coterie__feature_reasons holds the words of each.
+    What learners read by default: columns of int_coterie__customer_features and
+    int_coterie__customer_nbd, in the order in which equal contributions are ranked.
+    coterie__feature_reasons holds the words of each.
 #}
 {% macro default_propensity_features() %}
     {{ return([
@@ -54,6 +55,44 @@
         "click_share_90d",
         "days_since_last_open",
         "days_since_last_click",
-        "is_unsubscribed"
+        "is_unsubscribed",
+        "nbd_probability_alive",
+        "nbd_purchase_probability_90d"
     ]) }}
+{% endmacro %}
+
+
+{#
+    The features of the learner as the host sets them, less those that it must not see: sensitive
+    attributes, and what a topic that is switched off would make.
+#}
+{% macro propensity_features() %}
+    {% set chosen = coterie.settings("propensity") %}
+    {% set hidden = [] if coterie.is_topic_enabled("lifetime_value") else coterie.nbd_features() %}
+    {% if not chosen.use_sensitive_attributes %}
+        {% set hidden = hidden + coterie.sensitive_attributes() %}
+    {% endif %}
+    {{ return(chosen.features | reject("in", hidden) | list) }}
+{% endmacro %}
+
+
+{# The features that may be told as reasons: not sensitive, and such that somebody can act on them. #}
+{% macro reason_features() %}
+    {% set hidden = coterie.settings("propensity").hidden_reasons + coterie.sensitive_attributes() %}
+    {{ return(coterie.propensity_features() | reject("in", hidden) | list) }}
+{% endmacro %}
+
+
+{# Features made by a purchase model, which stand in int_coterie__customer_nbd. #}
+{% macro nbd_features() %}
+    {{ return(["nbd_probability_alive", "nbd_purchase_probability_90d"]) }}
+{% endmacro %}
+
+
+{# A second value of the customer that the sentence of a feature tells beside its own. #}
+{% macro usual_values() %}
+    {{ return({
+        "days_since_last_order": "avg_gap_days",
+        "last_net_amount": "avg_net_amount"
+    }) }}
 {% endmacro %}

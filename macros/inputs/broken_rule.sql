@@ -76,6 +76,13 @@
             coterie._missing("sent_at"),
             coterie._impossible("sent_at"),
             coterie._duplicate()
+        ],
+        "custom_outcomes": [
+            coterie._missing("customer_id"),
+            coterie._missing("outcome"),
+            coterie._missing("occurred_at"),
+            coterie._impossible("occurred_at"),
+            coterie._duplicate()
         ]
     } %}
     {{ return(rules[input]) }}

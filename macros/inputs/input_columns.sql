@@ -83,6 +83,12 @@
             "clicked_at": "timestamp",
             "unsubscribed_at": "timestamp",
             "bounced_at": "timestamp"
+        },
+        "custom_outcomes": {
+            "customer_id": "id!",
+            "outcome": "text!",
+            "occurred_at": "timestamp!",
+            "value": "amount"
         }
     } %}
     {{ return(columns[input]) }}
@@ -90,14 +96,23 @@
 
 
 {% macro input_names() %}
-    {{ return(["orders", "customers", "order_lines", "products", "events", "identities", "messages"]) }}
+    {{ return([
+        "orders", "customers", "order_lines", "products", "events", "identities", "messages",
+        "custom_outcomes"
+    ]) }}
+{% endmacro %}
+
+
+{# Whether an input is one of the demo shop's, which this project itself reads. #}
+{% macro is_demo_input(name) %}
+    {{ return(coterie.is_own_project() and name != "custom_outcomes") }}
 {% endmacro %}
 
 
 {# The inputs that have a relation: the demo shop's in this project itself. #}
 {% macro mapped_input_names() %}
     {% set mapped = [] %}
-    {% for name in coterie.input_names() if coterie.is_own_project() or var("coterie__" ~ name ~ "_relation") %}
+    {% for name in coterie.input_names() if coterie.is_demo_input(name) or var("coterie__" ~ name ~ "_relation") %}
         {% do mapped.append(name) %}
     {% endfor %}
     {{ return(mapped) }}
@@ -112,7 +127,8 @@
         "products": ["product_id"],
         "events": ["event_id"],
         "identities": ["anonymous_id", "customer_id", "linked_at"],
-        "messages": ["message_id"]
+        "messages": ["message_id"],
+        "custom_outcomes": ["customer_id", "outcome", "occurred_at"]
     }[input]) }}
 {% endmacro %}
 
@@ -124,7 +140,8 @@
         "products": "launched_at",
         "events": "occurred_at",
         "identities": "linked_at",
-        "messages": "sent_at"
+        "messages": "sent_at",
+        "custom_outcomes": "occurred_at"
     }[input]) }}
 {% endmacro %}
 

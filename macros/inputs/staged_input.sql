@@ -8,7 +8,7 @@
     {% set columns_var = "coterie__" ~ input ~ "_columns" %}
     {% set given_columns = var(columns_var) or {} %}
     {% set relation = var(relation_var) %}
-    {% if not relation and coterie.is_own_project() %}
+    {% if not relation and coterie.is_demo_input(input) %}
         {% set relation = ref("coterie", "coterie__demo_" ~ input) %}
     {% endif %}
     {% set specs = coterie.input_columns(input) %}

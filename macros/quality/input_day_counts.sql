@@ -12,7 +12,8 @@
         "products": ["attribute_row_count", "known_late_row_count"],
         "events": ["unknown_customer_row_count", "anonymous_row_count", "unlinked_row_count"],
         "identities": ["unknown_customer_row_count"],
-        "messages": ["unknown_customer_row_count"]
+        "messages": ["unknown_customer_row_count"],
+        "custom_outcomes": ["unknown_customer_row_count"]
     } %}
     {% if input is not none %}
         {{ return(counts[input]) }}

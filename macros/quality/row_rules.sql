@@ -37,7 +37,8 @@
         ],
         "events": [after_as_of_date, unknown_customer],
         "identities": [after_as_of_date, unknown_customer],
-        "messages": [after_as_of_date, unknown_customer]
+        "messages": [after_as_of_date, unknown_customer],
+        "custom_outcomes": [after_as_of_date, unknown_customer]
     } %}
     {{ return(rules.get(input, [])) }}
 {% endmacro %}
@@ -95,7 +96,8 @@
         "products": "products",
         "events": "events",
         "identities": "links of visitors",
-        "messages": "messages"
+        "messages": "messages",
+        "custom_outcomes": "outcomes"
     }[input]) }}
 {% endmacro %}
 
@@ -109,7 +111,8 @@
         "products": "the categories of products are not known",
         "events": "visits, views, searches and carts are not known",
         "identities": "events of anonymous visitors count for nobody",
-        "messages": "opens and clicks are not known"
+        "messages": "opens and clicks are not known",
+        "custom_outcomes": "only purchases can be predicted"
     }[input]) }}
 {% endmacro %}
 

@@ -15,6 +15,32 @@
 {% endmacro %}
 
 
+{% macro list_of(items) %}
+    {{- return(adapter.dispatch("list_of", "coterie")(items)) -}}
+{% endmacro %}
+
+
+{% macro default__list_of(items) %}
+    {{- "[" ~ (items | join(", ")) ~ "]" -}}
+{% endmacro %}
+
+
+{% macro spark__list_of(items) %}
+    {{- "array(" ~ (items | join(", ")) ~ ")" -}}
+{% endmacro %}
+
+
+{#
+    The value below (-1) or above (1) which a feature lies further out than a tenth of the range that
+    training saw: nothing was learned there.
+#}
+{% macro known_limit(feature, direction) %}
+    {%- set name = "lowest_value" if direction < 0 else "highest_value" -%}
+    {{- "max(" ~ name ~ (" - " if direction < 0 else " + ") ~ "0.1 * (highest_value - lowest_value)) filter (where feature = "
+        ~ coterie.quoted(feature) ~ ")" -}}
+{% endmacro %}
+
+
 {# The upper edges of a feature's bins. #}
 {% macro edge_list(feature) %}
     {{- return(adapter.dispatch("edge_list", "coterie")(feature)) -}}

@@ -1,28 +1,41 @@
 {#
-    The contributions of all features as one list, largest first; equal ones in the order of the
-    features. An item holds contribution, feature and the customer's own value.
+    The strongest contribution of a direction (1 raises, -1 lowers) among features at some places, as
+    one whole number that holds the contribution and the place: of equal contributions the earlier
+    feature is the larger number. Comparing numbers costs a fraction of sorting them. Contributions
+    are columns contribution_<place> in billionths. With a key only those below it are looked at.
 #}
-{% macro ranked_contributions(features) %}
-    {{- return(adapter.dispatch("ranked_contributions", "coterie")(features)) -}}
-{% endmacro %}
-
-
-{% macro default__ranked_contributions(features) %}
-    {%- set items = [] -%}
-    {%- for feature in features -%}
-        {%- do items.append(
-            "struct_pack(contribution := contribution_" ~ loop.index ~ ", place := -" ~ loop.index
-            ~ ", feature := " ~ coterie.quoted(feature) ~ ", value := feature_" ~ loop.index ~ ")"
+{% macro greatest_reason_key(places, direction, below_key=none) %}
+    {%- set keys = ["0"] -%}
+    {%- for place in places -%}
+        {%- set key = "(" ~ coterie._reason_offset() ~ (" + " if direction > 0 else " - ") ~ "contribution_" ~ place
+            ~ ") * 1024 + " ~ (1023 - place) -%}
+        {%- do keys.append(
+            "case when " ~ key ~ " < " ~ below_key ~ " then " ~ key ~ " end" if below_key else key
         ) -%}
     {%- endfor -%}
-    {{- "list_sort([" ~ (items | join(", ")) ~ "], 'desc')" -}}
+    {{- "greatest(" ~ (keys | join(", ")) ~ ")" if places else "0" -}}
 {% endmacro %}
 
 
-{# One part of the n-th reason for a score, or of the strongest against it where n is -1. #}
-{% macro reason_part(ranking_sql, number, part) %}
-    {%- set item = coterie.list_item(ranking_sql, number) -%}
-    {%- set direction = "<" if number < 0 else ">" -%}
-    {{- "case when (" ~ item ~ ").contribution " ~ direction ~ " 0 then ("
-        ~ item ~ ")." ~ part ~ " end" -}}
+{# The contribution that a key holds, as log-odds. #}
+{% macro reason_contribution(key_sql) %}
+    {{- "(floor(" ~ key_sql ~ " / 1024) - " ~ coterie._reason_offset() ~ ") / 1e9" -}}
+{% endmacro %}
+
+
+{# The place of the feature whose key it is, from 1 on. #}
+{% macro reason_place(key_sql) %}
+    {{- "1023 - " ~ key_sql ~ " % 1024" -}}
+{% endmacro %}
+
+
+{# The largest key of a contribution of 0: reasons lie above it. #}
+{% macro least_reason_key() %}
+    {{- return(coterie._reason_offset() * 1024 + 1023) -}}
+{% endmacro %}
+
+
+{# In billionths; no contribution is as large. #}
+{% macro _reason_offset() %}
+    {{ return(1000000000000) }}
 {% endmacro %}

@@ -8,13 +8,23 @@
     {% set definitions = {"rfm_lookback_days": coterie.rfm_lookback_days()} %}
     {% do definitions.update(coterie.definition_vars()) %}
     {% set chosen = {} %}
-    {% do chosen.update(coterie.settings("segmentation" if topic == "segmentation" else "propensity")) %}
+    {% do chosen.update(coterie.settings("propensity" if topic == "feature_bins" else topic)) %}
+    {% if topic in ["feature_bins", "propensity"] %}
+        {# What only words or the mart depend on needs no new fit. #}
+        {% for name in ["hidden_reasons", "newcomer_days", "min_cohort_count", "use_sensitive_attributes"] %}
+            {% do chosen.pop(name, none) %}
+        {% endfor %}
+        {% do chosen.update({"features": coterie.propensity_features()}) %}
+        {% if coterie.is_topic_enabled("lifetime_value") %}
+            {% do definitions.update({"lifetime_value": coterie.settings("lifetime_value")}) %}
+        {% endif %}
+    {% endif %}
     {% if topic == "feature_bins" %}
         {% set chosen = {"features": chosen.features, "n_bins": chosen.n_bins} %}
     {% elif topic == "propensity" %}
         {% set gates = coterie.settings("gates") %}
         {% do chosen.update({
-            "horizons": coterie.prediction_horizons(),
+            "predictions": coterie.prediction_settings(),
             "min_positive_count": gates.min_training_positive_count,
             "min_negative_count": gates.min_training_negative_count,
             "max_test_origins": gates.max_test_origin_count,

@@ -22,7 +22,18 @@
             "max_iter_candidates": [80, 150, 300],
             "max_leaf_nodes": 3,
             "min_samples_leaf": 40,
-            "l2_regularization": 1.0
+            "l2_regularization": 1.0,
+            "use_sensitive_attributes": false,
+            "hidden_reasons": [
+                "nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup", "age_years"
+            ],
+            "newcomer_days": 30,
+            "min_cohort_count": 200
+        },
+        "lifetime_value": {
+            "family": "mbg_nbd",
+            "min_customer_count": 300,
+            "min_repeat_customer_count": 100
         },
         "gates": {
             "min_training_positive_count": 200,
@@ -75,6 +86,12 @@
         {{ coterie.refuse(
             "The var coterie__segmentation must not call the segmentation 'rfm': the RFM segments have "
             ~ "that name. Choose another segmentation_name."
+        ) }}
+    {% endif %}
+    {% if topic == "lifetime_value" and merged.family not in ["mbg_nbd", "bg_nbd"] %}
+        {{ coterie.refuse(
+            "The var coterie__lifetime_value has the unknown family '" ~ merged.family
+            ~ "'. It takes mbg_nbd or bg_nbd."
         ) }}
     {% endif %}
     {{ return(merged) }}

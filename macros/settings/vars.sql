@@ -15,6 +15,13 @@
 {% endmacro %}
 
 
+{# Attributes that no model sees and no reason names, unless the host asks for it. #}
+{% macro sensitive_attributes() %}
+    {% set given = var("coterie__sensitive_attributes") or [] %}
+    {{ return([given] if given is string else given | list) }}
+{% endmacro %}
+
+
 {% macro positive_integer_var(name) %}
     {% set value = var(name) | int(-1) %}
     {% if value < 1 %}

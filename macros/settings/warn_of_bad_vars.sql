@@ -11,7 +11,7 @@
                 "The var coterie__as_of_date must be an ISO date such as 2025-10-01, but it is '" ~ given ~ "'."
             ) %}
         {% endif %}
-        {% for name in ["segmentation", "propensity", "gates", "data_quality"] if var("coterie__" ~ name) is not mapping %}
+        {% for name in ["segmentation", "propensity", "lifetime_value", "gates", "data_quality", "predictions"] if var("coterie__" ~ name) is not mapping %}
             {% do problems.append("The var coterie__" ~ name ~ " must be a map.") %}
         {% endfor %}
         {% for problem in problems %}

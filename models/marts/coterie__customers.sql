@@ -34,10 +34,24 @@ customer_segments as (
 
 {% if has_propensity %}
 
-purchase_predictions as (
+predictions as (
 
-    select * from {{ ref('coterie__customer_predictions') }}
-    where prediction_name = 'purchase_30d'
+    select
+        customer_id,
+        max(case when prediction_name = 'purchase_30d' then probability end)
+            as purchase_probability_30d,
+        max(case when prediction_name = 'purchase_30d' then score_status end)
+            as purchase_score_status_30d,
+        max(case when prediction_name = 'churn_90d' then probability end)
+            as churn_probability_90d,
+        max(case when prediction_name = 'churn_90d' then score_status end)
+            as churn_score_status_90d
+
+    from {{ ref('coterie__customer_predictions') }}
+
+    where prediction_name in ('purchase_30d', 'churn_90d')
+
+    group by customer_id
 
 ),
 
@@ -75,11 +89,15 @@ customers as (
         null as segment_name,
         {% endif %}
         {% if has_propensity %}
-        purchase_predictions.probability as purchase_probability_30d,
-        purchase_predictions.score_status as purchase_score_status_30d
+        predictions.purchase_probability_30d,
+        predictions.churn_probability_90d,
+        coalesce(predictions.purchase_score_status_30d, 'disabled') as purchase_score_status_30d,
+        coalesce(predictions.churn_score_status_90d, 'disabled') as churn_score_status_90d
         {% else %}
         null as purchase_probability_30d,
-        'disabled' as purchase_score_status_30d
+        null as churn_probability_90d,
+        'disabled' as purchase_score_status_30d,
+        'disabled' as churn_score_status_90d
         {% endif %}
 
     from customer_features
@@ -95,8 +113,8 @@ customers as (
     {% endif %}
 
     {% if has_propensity %}
-    left join purchase_predictions
-        on customer_features.customer_id = purchase_predictions.customer_id
+    left join predictions
+        on customer_features.customer_id = predictions.customer_id
     {% endif %}
 
 )
@@ -119,10 +137,10 @@ select
     cast(segment_code as string) as segment_code,
     cast(segment_name as string) as segment_name,
     cast(purchase_probability_30d as double) as purchase_probability_30d,
-    cast(null as double) as churn_probability_90d,
+    cast(churn_probability_90d as double) as churn_probability_90d,
     cast(null as decimal(18, 2)) as predicted_value_365d,
     cast(purchase_score_status_30d as string) as purchase_score_status_30d,
-    'disabled' as churn_score_status_90d,
+    cast(churn_score_status_90d as string) as churn_score_status_90d,
     'disabled' as value_status
 
 from customers

@@ -28,6 +28,8 @@ FEATURE_BINS_SCHEMA = pa.schema(
         ("bin", pa.int64()),
         ("upper_edge", pa.float64()),
         ("training_share", pa.float64()),
+        ("lowest_value", pa.float64()),
+        ("highest_value", pa.float64()),
     ]
 )
 
@@ -248,7 +250,8 @@ def fit_feature_bins(
         as_of_date,
         tables.fingerprint(rows, ["as_of_date", "customer_id", *features]),
     )
-    columns: dict[str, list] = {"feature": [], "bin": [], "upper_edge": [], "training_share": []}
+    names = ["feature", "bin", "upper_edge", "training_share", "lowest_value", "highest_value"]
+    columns: dict[str, list] = {name: [] for name in names}
     for position, feature in enumerate(features):
         edges = binner.bin_edges_[position].tolist()
         shares = np.bincount(bins[:, position], minlength=len(edges) + 2) / len(bins)
@@ -256,6 +259,10 @@ def fit_feature_bins(
         columns["bin"] += range(len(shares))
         columns["upper_edge"] += [None, *edges, np.inf]
         columns["training_share"] += tables.round_significant(shares).tolist()
+        values = matrix[:, position][~np.isnan(matrix[:, position])]
+        limits = [values.min(), values.max()] if len(values) else [None, None]
+        columns["lowest_value"] += [limits[0]] * len(shares)
+        columns["highest_value"] += [limits[1]] * len(shares)
     row_count = len(columns["bin"])
     return pa.table(
         {

@@ -89,8 +89,8 @@ customer_features as (
         order_features.{{ name }},
         {%- endfor %}
         {%- for name in [
-            'order_count', 'order_count_30d', 'order_count_90d', 'order_count_365d',
-            'order_count_lookback', 'order_count_change_90d'
+            'order_day_count', 'order_count', 'order_count_30d', 'order_count_90d',
+            'order_count_365d', 'order_count_lookback', 'order_count_change_90d'
         ] %}
         cast(coalesce(order_features.{{ name }}, 0) as bigint) as {{ name }},
         {%- endfor %}

@@ -1,3 +1,6 @@
+{% set predictions = coterie.predictions() %}
+{% set newcomer_days = coterie.settings('propensity').newcomer_days %}
+
 with
 
 customer_features as (
@@ -7,96 +10,143 @@ customer_features as (
         customer_id,
         is_scoring_date,
         data_through,
+        order_count,
         order_count_365d,
-        engaged_session_count_90d
+        days_since_last_order,
+        days_since_signup,
+        engaged_session_count_90d,
+        message_count_90d,
+        is_unsubscribed
 
     from {{ ref('int_coterie__customer_features') }}
 
 ),
 
-orders as (
+outcome_events as (
 
-    -- Outcomes use what is known when the build looks.
-    select
-        orders.customer_id,
-        orders.ordered_at
-
-    from {{ ref('int_coterie__orders') }} as orders
-
-    cross join {{ ref('int_coterie__as_of') }} as as_of
-
-    where
-        orders.customer_id is not null
-        and {{ coterie.is_valid_order_as_of('as_of.as_of_date') }}
+    select * from {{ ref('int_coterie__outcome_events') }}
 
 ),
 
-eligible as (
+custom_outcome_days as (
 
-    {% for prediction in coterie.predictions() %}
+    -- What others tell may end before the orders do.
+    select {{ coterie.days_after('cast(max(occurred_at) as date)', 1) }} as ends_on
+
+    from outcome_events
+
+    where outcome != 'purchase'
+
+),
+
+candidates as (
+
+    {% for prediction in predictions %}
     {{ 'union all' if not loop.first }}
     select
-        as_of_date,
-        customer_id,
-        is_scoring_date,
-        data_through,
-        '{{ prediction.name }}' as prediction_name,
+        customer_features.as_of_date,
+        customer_features.customer_id,
+        customer_features.is_scoring_date,
+        {{ coterie.quoted(prediction.name) }} as prediction_name,
+        {{ coterie.quoted(prediction.model_name) }} as model_name,
+        {{ coterie.quoted(prediction.outcome) }} as outcome_name,
+        {{ 'true' if prediction.complement_of else 'false' }} as is_complement,
         {{ prediction.horizon_days }} as horizon_days,
-        {{ coterie.days_after('as_of_date', prediction.horizon_days) }} as window_ends_on
+        {{ prediction.condition }} as is_eligible,
+        {{ coterie.days_after('customer_features.as_of_date', prediction.horizon_days) }}
+            as window_ends_on,
+        {% if prediction.outcome == 'purchase' %}
+        customer_features.data_through
+        {% else %}
+        least(customer_features.data_through, custom_outcome_days.ends_on) as data_through
+        {% endif %}
 
     from customer_features
 
+    {% if prediction.outcome != 'purchase' %}
+    cross join custom_outcome_days
+    {% endif %}
+
     where
-        order_count_365d > 0
-        or engaged_session_count_90d > 0
+        {{ prediction.condition }}
+        {% if prediction.complement_of %}
+        and {{ (predictions | selectattr('name', 'equalto', prediction.complement_of) | first).condition }}
+        {% elif prediction.outcome == 'purchase' and prediction.eligibility == 'active_customers' %}
+        or (order_count = 0 and days_since_signup <= {{ newcomer_days }})
+        {% endif %}
     {% endfor %}
 
 ),
 
-closed as (
+looked_for as (
 
-    select * from eligible
+    select distinct
+        as_of_date,
+        customer_id,
+        outcome_name
+
+    from candidates
+
     where window_ends_on <= data_through
 
 ),
 
-buyers as (
+next_events as (
 
-    select distinct
-        closed.as_of_date,
-        closed.customer_id,
-        closed.prediction_name
+    select
+        looked_for.as_of_date,
+        looked_for.customer_id,
+        looked_for.outcome_name,
+        min(outcome_events.occurred_at) as occurred_at
 
-    from closed
+    from looked_for
 
-    inner join orders
+    inner join outcome_events
         on
-            closed.customer_id = orders.customer_id
-            and closed.as_of_date <= orders.ordered_at
-            and closed.window_ends_on > orders.ordered_at
+            looked_for.customer_id = outcome_events.customer_id
+            and looked_for.outcome_name = outcome_events.outcome
+            and looked_for.as_of_date <= outcome_events.occurred_at
+
+    group by
+        looked_for.as_of_date,
+        looked_for.customer_id,
+        looked_for.outcome_name
+
+),
+
+observed as (
+
+    select
+        candidates.*,
+        candidates.window_ends_on <= candidates.data_through as is_closed,
+        coalesce(next_events.occurred_at < candidates.window_ends_on, false) as has_happened
+
+    from candidates
+
+    left join next_events
+        on
+            candidates.as_of_date = next_events.as_of_date
+            and candidates.customer_id = next_events.customer_id
+            and candidates.outcome_name = next_events.outcome_name
 
 ),
 
 customer_outcomes as (
 
     select
-        eligible.as_of_date,
-        eligible.customer_id,
-        eligible.is_scoring_date,
-        eligible.prediction_name,
-        cast(eligible.horizon_days as bigint) as horizon_days,
+        as_of_date,
+        customer_id,
+        is_scoring_date,
+        prediction_name,
+        model_name,
+        is_eligible,
+        cast(horizon_days as bigint) as horizon_days,
         case
-            when eligible.window_ends_on <= eligible.data_through
-                then cast(case when buyers.customer_id is not null then 1 else 0 end as bigint)
+            when is_closed
+                then cast(case when has_happened != is_complement then 1 else 0 end as bigint)
         end as outcome
 
-    from eligible
-
-    left join buyers
-        on
-            eligible.as_of_date = buyers.as_of_date
-            and eligible.customer_id = buyers.customer_id
-            and eligible.prediction_name = buyers.prediction_name
+    from observed
 
 )
 

@@ -119,6 +119,7 @@ order_features as (
         newest_known_on,
         days_since_first_order,
         days_since_last_order,
+        order_day_count,
         order_count,
         order_count_30d,
         order_count_90d,

@@ -5,7 +5,8 @@
     'products': 'product_days',
     'events': 'event_days',
     'identities': 'identity_days',
-    'messages': 'message_days'
+    'messages': 'message_days',
+    'custom_outcomes': 'custom_outcome_days'
 } %}
 
 with
@@ -231,6 +232,24 @@ message_days as (
     where checked_messages.rejection_rule is null
 
     group by cast(checked_messages.sent_at as date)
+
+),
+
+custom_outcome_days as (
+
+    select
+        cast(custom_outcomes.occurred_at as date) as happened_on,
+        count(*) as row_count,
+        count(unknown_customers.customer_id) as unknown_customer_row_count
+
+    from {{ ref('int_coterie__checked_custom_outcomes') }} as custom_outcomes
+
+    left join unknown_customers
+        on custom_outcomes.customer_id = unknown_customers.customer_id
+
+    where custom_outcomes.rejection_rule is null
+
+    group by cast(custom_outcomes.occurred_at as date)
 
 ),
 

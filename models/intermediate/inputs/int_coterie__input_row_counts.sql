@@ -56,6 +56,14 @@ input_rows as (
 
     from {{ ref('stg_coterie__messages') }}
 
+    union all
+
+    select
+        'custom_outcomes' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__custom_outcomes') }}
+
 ),
 
 checked_rows as (
@@ -121,6 +129,15 @@ checked_rows as (
         count(rejection_rule) as rejected_row_count
 
     from {{ ref('int_coterie__checked_messages') }}
+
+    union all
+
+    select
+        'custom_outcomes' as input_name,
+        count(*) as row_count,
+        count(rejection_rule) as rejected_row_count
+
+    from {{ ref('int_coterie__checked_custom_outcomes') }}
 
 ),
 

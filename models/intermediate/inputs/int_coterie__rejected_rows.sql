@@ -91,6 +91,19 @@ rejected as (
 
     where rejection_rule is not null
 
+    union all
+
+    select
+        'custom_outcomes' as input_name,
+        customer_id as record_id,
+        rejection_rule as rule_name,
+        occurred_at,
+        1 as row_count
+
+    from {{ ref('int_coterie__checked_custom_outcomes') }}
+
+    where rejection_rule is not null
+
 )
 
 select * from rejected

@@ -1,4 +1,19 @@
-{% set features = coterie.settings('propensity').features %}
+{% set features = coterie.propensity_features() %}
+{% set nbd_features = coterie.nbd_features() %}
+{% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
+{% set reason_features = coterie.reason_features() %}
+{% set places, feature_names, feature_values, usual_values = [], [], [], [] %}
+{% for feature in features %}
+    {% if feature in reason_features %}
+        {% do places.append(loop.index) %}
+    {% endif %}
+    {% set usual = coterie.usual_values().get(feature) %}
+    {% do feature_names.append(coterie.quoted(feature)) %}
+    {% do feature_values.append('feature_' ~ loop.index) %}
+    {% do usual_values.append(
+        'feature_' ~ (features.index(usual) + 1) if usual in features else 'cast(null as double)'
+    ) %}
+{% endfor %}
 
 with
 
@@ -22,11 +37,14 @@ scored_outcomes as (
     select
         as_of_date,
         customer_id,
-        prediction_name as model_name
+        model_name
 
     from {{ ref('int_coterie__customer_outcomes') }}
 
-    where is_scoring_date
+    where
+        is_scoring_date
+        and is_eligible
+        and prediction_name = model_name
 
 ),
 
@@ -34,13 +52,23 @@ customer_features as (
 
     select
         {%- for feature in features %}
-        cast({{ adapter.quote(feature) }} as double) as feature_{{ loop.index }},
+        cast(
+            {{ 'customer_nbd.' if feature in nbd_features else 'features.' -}}
+            {{ adapter.quote(feature) }} as double
+        ) as feature_{{ loop.index }},
         {%- endfor %}
-        customer_id
+        features.customer_id
 
-    from {{ ref('int_coterie__customer_features') }}
+    from {{ ref('int_coterie__customer_features') }} as features
 
-    where is_scoring_date
+    {% if has_nbd %}
+    left join {{ ref('int_coterie__customer_nbd') }} as customer_nbd
+        on
+            features.as_of_date = customer_nbd.as_of_date
+            and features.customer_id = customer_nbd.customer_id
+    {% endif %}
+
+    where features.is_scoring_date
 
 ),
 
@@ -49,6 +77,8 @@ edges as (
     select
         {%- for feature in features %}
         {{ coterie.edge_list(feature) }} as edges_{{ loop.index }},
+        {{ coterie.known_limit(feature, -1) }} as lower_limit_{{ loop.index }},
+        {{ coterie.known_limit(feature, 1) }} as upper_limit_{{ loop.index }},
         {%- endfor %}
         bin_set_id
 
@@ -89,6 +119,14 @@ binned as (
             'customer_features.feature_' ~ loop.index, 'edges.edges_' ~ loop.index
         ) }} as bin_{{ loop.index }},
         {%- endfor %}
+        {% for feature in features %}
+        {{- 'or ' if not loop.first -}}
+        coalesce(
+            customer_features.feature_{{ loop.index }} < edges.lower_limit_{{ loop.index }}
+            or customer_features.feature_{{ loop.index }} > edges.upper_limit_{{ loop.index }},
+            false
+        )
+        {% endfor %} as is_extrapolated,
         edges.bin_set_id
 
     from customer_features
@@ -104,6 +142,7 @@ looked_up as (
         scored_outcomes.customer_id,
         weights.model_name,
         weights.model_version,
+        binned.is_extrapolated,
         {%- for feature in features %}
         binned.feature_{{ loop.index }},
         {{ coterie.list_item(
@@ -143,10 +182,12 @@ means as (
 
 contributed as (
 
+    -- In whole billionths, so that sums and ranks are exact.
     select
         looked_up.customer_id,
         looked_up.model_name,
         looked_up.model_version,
+        looked_up.is_extrapolated,
         looked_up.intercept
         {%- for feature in features %}
         + looked_up.weight_{{ loop.index }}
@@ -157,7 +198,7 @@ contributed as (
         {%- endfor %} as base_log_odds,
         {%- for feature in features %}
         looked_up.feature_{{ loop.index }},
-        round(looked_up.weight_{{ loop.index }} - means.mean_{{ loop.index }}, 9)
+        cast(round((looked_up.weight_{{ loop.index }} - means.mean_{{ loop.index }}) * 1e9) as bigint)
             as contribution_{{ loop.index }},
         {%- endfor %}
         looked_up.as_of_date
@@ -171,57 +212,93 @@ contributed as (
 
 ),
 
-ranked as (
+{% for number in [1, 2, 3] %}
+
+reasons_{{ number }} as (
+
+    select
+        *,
+        {{ coterie.greatest_reason_key(places, 1, 'reason_key_' ~ (number - 1) if number > 1) }}
+            as reason_key_{{ number }},
+        {{ coterie.greatest_reason_key(places, -1, 'counter_key_' ~ (number - 1) if number > 1) }}
+            as counter_key_{{ number }}
+
+    from {{ 'contributed' if number == 1 else 'reasons_' ~ (number - 1) }}
+
+),
+
+{% endfor %}
+
+listed as (
 
     select
         as_of_date,
         customer_id,
         model_name,
         model_version,
+        is_extrapolated,
         log_odds,
         base_log_odds,
-        0
-        {%- for feature in features %}
-        + contribution_{{ loop.index }}
-        {%- endfor %} as total_contribution,
-        {{ coterie.ranked_contributions(features) }} as ranking
+        {% for number in [1, 2, 3] %}
+        {% for part in ['reason', 'counter'] %}
+        {{ part }}_key_{{ number }},
+        {%- endfor %}
+        {%- endfor %}
+        (
+            0
+            {%- for feature in features %}
+            + contribution_{{ loop.index }}
+            {%- endfor %}
+        ) / 1e9 as total_contribution,
+        {{ coterie.list_of(feature_values) }} as feature_values,
+        {{ coterie.list_of(usual_values) }} as usual_values
 
-    from contributed
+    from reasons_3
 
 ),
 
 scores as (
 
     select
-        ranked.as_of_date,
-        ranked.customer_id,
-        ranked.model_name,
-        ranked.model_version,
+        listed.as_of_date,
+        listed.customer_id,
+        listed.model_name,
+        listed.model_version,
         versions.is_newest,
         versions.is_champion,
-        ranked.log_odds,
-        ranked.base_log_odds,
-        ranked.total_contribution,
+        listed.is_extrapolated,
+        listed.log_odds,
+        listed.base_log_odds,
+        listed.total_contribution,
         {%- for number in [1, 2, 3] %}
-        {{ coterie.reason_part('ranked.ranking', number, 'feature') }}
-            as reason_{{ number }}_code,
-        {{ coterie.reason_part('ranked.ranking', number, 'contribution') }}
-            as reason_{{ number }}_contribution,
-        {{ coterie.reason_part('ranked.ranking', number, 'value') }}
-            as reason_{{ number }}_value,
+        {%- for part, key in [('reason', 'reason_key'), ('counter_reason', 'counter_key')] %}
+        {%- set key = 'listed.' ~ key ~ '_' ~ number %}
+        case
+            when {{ key }} > {{ coterie.least_reason_key() }}
+                then {{ coterie.list_item(coterie.list_of(feature_names), coterie.reason_place(key)) }}
+        end as {{ part }}_{{ number }}_code,
+        case
+            when {{ key }} > {{ coterie.least_reason_key() }}
+                then {{ '-' if part == 'counter_reason' }}{{ coterie.reason_contribution(key) }}
+        end as {{ part }}_{{ number }}_contribution,
+        case
+            when {{ key }} > {{ coterie.least_reason_key() }}
+                then {{ coterie.list_item('listed.feature_values', coterie.reason_place(key)) }}
+        end as {{ part }}_{{ number }}_value,
+        case
+            when {{ key }} > {{ coterie.least_reason_key() }}
+                then {{ coterie.list_item('listed.usual_values', coterie.reason_place(key)) }}
+        end as {{ part }}_{{ number }}_usual_value,
         {%- endfor %}
-        {{ coterie.reason_part('ranked.ranking', -1, 'feature') }} as counter_reason_code,
-        {{ coterie.reason_part('ranked.ranking', -1, 'contribution') }}
-            as counter_reason_contribution,
-        {{ coterie.reason_part('ranked.ranking', -1, 'value') }} as counter_reason_value,
-        1 / (1 + exp(-ranked.log_odds)) as probability
+        {%- endfor %}
+        1 / (1 + exp(-listed.log_odds)) as probability
 
-    from ranked
+    from listed
 
     inner join versions
         on
-            ranked.model_name = versions.model_name
-            and ranked.model_version = versions.model_version
+            listed.model_name = versions.model_name
+            and listed.model_version = versions.model_version
 
 )
 

@@ -1,4 +1,6 @@
-{% set features = coterie.settings('propensity').features %}
+{% set features = coterie.propensity_features() %}
+{% set nbd_features = coterie.nbd_features() %}
+{% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
 
 with
 
@@ -8,6 +10,8 @@ outcomes as (
     where
         outcome is not null
         and not is_scoring_date
+        and is_eligible
+        and prediction_name = model_name
 
 ),
 
@@ -29,17 +33,39 @@ customer_rfm as (
 
 ),
 
+{% if has_nbd %}
+
+customer_nbd as (
+
+    select * from {{ ref('int_coterie__customer_nbd') }}
+    where not is_scoring_date
+
+),
+
+{% endif %}
+
 training_rows as (
 
     select
-        outcomes.prediction_name as model_name,
+        outcomes.model_name,
         outcomes.as_of_date,
         outcomes.customer_id,
         outcomes.outcome,
-        {%- for feature in features %}
+        {%- for feature in features if feature not in nbd_features %}
         cast(customer_features.{{ adapter.quote(feature) }} as double)
             as {{ adapter.quote(feature) }},
         {%- endfor %}
+        {% if has_nbd %}
+        {%- for feature in features if feature in nbd_features %}
+        customer_nbd.{{ feature }},
+        {%- endfor %}
+        {{ coterie.nbd_purchase_probability(
+            'customer_nbd.nbd_probability_alive', 'outcomes.horizon_days',
+            'customer_nbd.rate_shape', 'customer_nbd.rate_weeks'
+        ) }} as nbd_purchase_probability,
+        {% else %}
+        cast(null as double) as nbd_purchase_probability,
+        {% endif %}
         customer_rfm.rfm_cell
 
     from outcomes
@@ -53,6 +79,13 @@ training_rows as (
         on
             outcomes.as_of_date = customer_rfm.as_of_date
             and outcomes.customer_id = customer_rfm.customer_id
+
+    {% if has_nbd %}
+    left join customer_nbd
+        on
+            outcomes.as_of_date = customer_nbd.as_of_date
+            and outcomes.customer_id = customer_nbd.customer_id
+    {% endif %}
 
 )
 

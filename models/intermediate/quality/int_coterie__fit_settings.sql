@@ -2,7 +2,7 @@ with
 
 fit_settings as (
 
-    {% for topic in ['feature_bins', 'propensity', 'segmentation'] %}
+    {% for topic in ['feature_bins', 'lifetime_value', 'propensity', 'segmentation'] %}
     {% set settings = coterie.fit_settings(topic) %}
     {{ 'union all' if not loop.first }}
     select

@@ -1,0 +1,35 @@
+with
+
+customer_features as (
+
+    select
+        as_of_date,
+        customer_id,
+        is_scoring_date,
+        order_day_count,
+        days_since_first_order,
+        days_since_last_order
+
+    from {{ ref('int_coterie__customer_features') }}
+
+    where order_day_count > 0
+
+),
+
+purchase_histories as (
+
+    -- Whole weeks, rounded up: a second order day is never at recency 0, and states are few.
+    select
+        as_of_date,
+        customer_id,
+        is_scoring_date,
+        order_day_count - 1 as repeat_count,
+        cast(ceil((days_since_first_order - days_since_last_order) / 7.0) as bigint)
+            as recency_weeks,
+        cast(ceil(days_since_first_order / 7.0) as bigint) as age_weeks
+
+    from customer_features
+
+)
+
+select * from purchase_histories
