@@ -1,0 +1,888 @@
+"""Learn how often customers buy and when they leave for good; the fitted form is four parameters.
+
+While alive a customer buys at a rate of their own, and may leave at certain purchases with a
+probability of their own; rates follow a gamma and probabilities a beta distribution. BG/NBD (Fader,
+Hardie & Lee 2005, "Counting your customers the easy way") lets a customer leave at each repeat
+purchase, MBG/NBD (Batislam, Denizel & Filiztekin 2007, "Empirical validation and comparison of
+models for customer base analysis") at the first purchase too, so that a customer who bought once
+is not alive for certain. Both know a customer by repeat purchases, recency and age only, so
+customers with equal states count as one state with a weight.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.optimize import minimize
+from scipy.special import expit, gammaln, polygamma, psi
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from coterie import tables
+
+logger = logging.getLogger("coterie")
+
+NBD_PARAMETERS_SCHEMA = pa.schema(
+    [
+        ("fitted_as_of", pa.date32()),
+        ("settings_hash", pa.string()),
+        ("family", pa.string()),
+        ("customer_count", pa.int64()),
+        ("repeat_customer_count", pa.int64()),
+        ("state_count", pa.int64()),
+        ("r", pa.float64()),
+        ("alpha", pa.float64()),
+        ("a", pa.float64()),
+        ("b", pa.float64()),
+        ("r_standard_error", pa.float64()),
+        ("alpha_standard_error", pa.float64()),
+        ("a_standard_error", pa.float64()),
+        ("b_standard_error", pa.float64()),
+        ("log_likelihood", pa.float64()),
+        ("is_converged", pa.bool_()),
+    ]
+)
+
+PARAMETERS = ("r", "alpha", "a", "b")
+# Four parameters cannot be learned from fewer distinct states.
+MIN_STATE_COUNT = len(PARAMETERS)
+# Starts of the search, tried in all combinations: r, alpha as a multiple of r / (purchases per unit
+# of time), and a with b. Times are in mean ages, so that they suit any unit.
+START_R = (0.3, 1.0)
+START_ALPHA = (0.3, 1.0)
+START_A_B = ((0.3, 1.5), (1.0, 2.0), (1.0, 8.0))
+# The search runs from this many of them, the most likely.
+START_COUNT = 3
+# Slope of the mean log-likelihood in the log of a parameter up to which a fit has converged.
+MAX_SLOPE = 1e-7
+# Nodes of the quadrature over the probability to leave, and the logarithm of the density, below
+# its peak, at which it ends; errors stay under 1e-10 of the value for parameters of real shops.
+NODE_COUNT = 128
+TAIL_LOG_DENSITY = 40.0
+# Rows that are integrated at a time: 8 MB for each temporary matrix.
+CHUNK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How the search for the parameters ended.
+
+    Attributes
+    ----------
+    is_converged : bool
+        The slopes have vanished, but for parameters at a bound, and the likelihood has a peak
+        there in the other parameters.
+    message : str
+    n_iter : int
+        Iterations from the best start.
+    evaluation_count : int
+        Evaluations of the likelihood, from all starts.
+    max_slope : float
+        Largest absolute slope of the mean log-likelihood in the log of a parameter, not counting
+        slopes that point out of the bounds.
+    start_log_likelihoods : tuple of float
+        What each start led to, the most likely start first.
+    at_bounds : tuple of str
+        Parameters that ended at a bound; they have no standard error.
+    """
+
+    is_converged: bool
+    message: str
+    n_iter: int
+    evaluation_count: int
+    max_slope: float
+    start_log_likelihoods: tuple[float, ...]
+    at_bounds: tuple[str, ...]
+
+
+class _BetaGeometricModel(BaseEstimator):
+    """What BG/NBD and MBG/NBD share: all but the number of chances to leave.
+
+    With k chances passed (x for BG/NBD, x + 1 for MBG/NBD) the likelihood of a state is, up to
+    factors without parameters::
+
+        G(r+x) alpha^r / G(r) * [ B(a, b+k) / B(a, b) (alpha+T)^-(r+x)
+                                  + (k > 0) B(a+1, b+k-1) / B(a, b) (alpha+t_x)^-(r+x) ]
+
+    where G is the gamma and B the beta function; the second term is of those who have left. It is
+    evaluated as the logarithm of the first term plus ``log(1 + exp(z))``, with z the log-odds of
+    having left, and with differences of logarithms written as ``log1p``.
+    """
+
+    # Chances to leave that a customer without a repeat purchase has passed.
+    _first_chances: int
+
+    def __init__(self, bounds: tuple[float, float] = (1e-4, 1e4), max_iter: int = 200):
+        self.bounds = bounds
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, sample_weight: Any = None) -> _BetaGeometricModel:
+        """Find the most likely parameters.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, 3)
+            Repeat purchases x, age at the last purchase t_x, age T; any one unit of time.
+        sample_weight : array-like of float, shape (n,), optional
+            Customers of each row, not negative. Equal rows count as one with their weights added,
+            and neither the order of the rows nor their splitting changes the result.
+
+        Raises
+        ------
+        ValueError
+            If a row is not a possible state (NaN, infinite or negative numbers, fractions of
+            purchases, t_x above T, a repeat purchase at age 0, or a later one without repeat
+            purchases), no row has a positive weight and a repeat purchase, there are fewer than
+            4 distinct rows, or a constructor parameter is out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the search did not end at a maximum; see ``convergence_``.
+        """
+        self._check_parameters()
+        X = _checked_states(X)
+        states, weight = _distinct_states(X, _checked_weights(sample_weight, len(X)))
+        if not (states[:, 0] > 0).any():
+            raise ValueError(
+                "X has no repeat purchase in a row of positive weight, and without one nothing "
+                "tells how often customers buy; give customers of a longer time."
+            )
+        if len(states) < MIN_STATE_COUNT:
+            raise ValueError(
+                f"X has {len(states)} distinct rows of positive weight, and {MIN_STATE_COUNT} "
+                "parameters need as many at least; give customers of different ages and purchases."
+            )
+        # In mean ages the bounds and the starts suit any unit of time.
+        scale = np.average(states[:, 2], weights=weight)
+        likelihood = _Likelihood(
+            states[:, 0], states[:, 1] / scale, states[:, 2] / scale, weight, self._first_chances
+        )
+        with threadpool_limits(1):
+            search = _Search(likelihood, np.log(self.bounds), self.max_iter)
+            found = search.run()
+            covariance = search.covariance(found) / weight.sum()
+        unit = np.array([1.0, scale, 1.0, 1.0])
+        parameters = np.exp(found) * unit
+        self._set_parameters(parameters)
+        self.covariance_ = covariance
+        errors = parameters * np.sqrt(np.diagonal(covariance))
+        self.standard_errors_ = dict(zip(PARAMETERS, errors.tolist(), strict=True))
+        # Of the states in their own unit of time.
+        self.log_likelihood_ = float(weight @ self.score_samples(states))
+        self.convergence_ = Convergence(
+            is_converged=search.is_converged,
+            message=search.message,
+            n_iter=search.n_iter,
+            evaluation_count=likelihood.evaluation_count,
+            max_slope=search.max_slope,
+            start_log_likelihoods=tuple(
+                self.log_likelihood_ - (loss - search.loss) * weight.sum()
+                for loss in search.start_losses
+            ),
+            at_bounds=tuple(
+                name
+                for name, free in zip(PARAMETERS, search.is_free(found), strict=True)
+                if not free
+            ),
+        )
+        self.is_converged_ = search.is_converged
+        self.n_iter_ = search.n_iter
+        if not self.is_converged_:
+            warnings.warn(
+                f"{type(self).__name__} has not converged: {search.message}; raise max_iter, or "
+                "widen bounds.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    @classmethod
+    def from_parameters(cls, *, r: float, alpha: float, a: float, b: float) -> _BetaGeometricModel:
+        """Make stored parameters an estimator again.
+
+        Parameters
+        ----------
+        r, alpha, a, b : float
+            alpha in the unit of time of the states to come.
+
+        Raises
+        ------
+        ValueError
+            If one of them is not a number above 0.
+        """
+        parameters = np.array([r, alpha, a, b], dtype=np.float64)
+        if not (np.isfinite(parameters).all() and (parameters > 0).all()):
+            raise ValueError(
+                f"r, alpha, a and b are {parameters.tolist()}; give numbers above 0, as fitted."
+            )
+        model = cls()
+        model._set_parameters(parameters)
+        return model
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Give the log-likelihood of each row.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, 3)
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Without the factor of x and the purchase times before t_x that holds no parameter.
+        """
+        x, t_x, age = self._read_states(X)
+        k = x + self._first_chances
+        a, b = self.a_, self.b_
+        alive = _log_rising(self.r_, x) + _log_rising(b, k) - _log_rising(a + b, k)
+        alive -= self.r_ * np.log1p(age / self.alpha_) + x * np.log(self.alpha_ + age)
+        return alive + np.logaddexp(0, self._log_odds_gone(x, t_x, age))
+
+    def probability_alive(self, X: Any) -> np.ndarray:
+        """Give the probability that a customer has not left by age T.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, 3)
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+        """
+        return expit(-self._log_odds_gone(*self._read_states(X)))
+
+    def probability_of_purchase(self, X: Any, horizon: Any) -> np.ndarray:
+        """Give the probability of at least one purchase from age T to T + horizon.
+
+        Nobody leaves between purchases, so the next one comes at the customer's rate, which given
+        the state is gamma distributed with shape r + x and rate alpha + T::
+
+            P(alive) (1 - ((alpha+T) / (alpha+T+horizon))^(r+x))
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, 3)
+            As for `fit`.
+        horizon : float or array-like of float, shape (n,)
+            Not negative, in the unit of time of X.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+        """
+        x, t_x, age = self._read_states(X)
+        horizon = _checked_horizon(horizon, len(x))
+        is_buyer = -np.expm1(-(self.r_ + x) * np.log1p(horizon / (self.alpha_ + age)))
+        return expit(-self._log_odds_gone(x, t_x, age)) * is_buyer
+
+    def expected_purchases(self, X: Any, horizon: Any) -> np.ndarray:
+        """Give the expected number of purchases from age T to T + horizon.
+
+        With rate l and probability p to leave at a purchase, a living customer is expected to buy
+        (1 - exp(-l p horizon)) / p times. The mean over the rate is taken exactly, the mean over p
+        by quadrature. It equals the hypergeometric expression of Fader, Hardie & Lee (2005,
+        equation 10), and stays exact where that loses its digits: a near 1, short horizons, many
+        purchases.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, 3)
+            As for `fit`.
+        horizon : float or array-like of float, shape (n,)
+            Not negative, in the unit of time of X.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+        """
+        x, t_x, age = self._read_states(X)
+        horizon = _checked_horizon(horizon, len(x))
+        alive = expit(-self._log_odds_gone(x, t_x, age))
+        return alive * self._expected_purchases_alive(x, horizon / (self.alpha_ + age))
+
+    def _expected_purchases_alive(self, x: np.ndarray, tau: np.ndarray) -> np.ndarray:
+        """Give the expected purchases of the living, once for each distinct x and tau.
+
+        tau is horizon / (alpha + T); t_x says only whether a customer is alive.
+        """
+        purchases, x_place = np.unique(x, return_inverse=True)
+        taus, tau_place = np.unique(tau, return_inverse=True)
+        pairs, place = np.unique(x_place * len(taus) + tau_place, return_inverse=True)
+        x_place, tau_place = np.divmod(pairs, max(1, len(taus)))
+        p, weight = _beta_nodes(self.a_, self.b_ + purchases + self._first_chances)
+        shape = self.r_ + purchases
+        expected = np.empty(len(pairs))
+        for start in range(0, len(pairs), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            at = x_place[rows]
+            nodes = p[at]
+            value = nodes * taus[tau_place[rows], np.newaxis]
+            np.log1p(value, out=value)
+            value *= -shape[at, np.newaxis]
+            np.expm1(value, out=value)
+            value /= nodes
+            expected[rows] = -np.einsum("ij,ij->i", value, weight[at])
+        return expected[place] + 0.0
+
+    def _log_odds_gone(self, x: np.ndarray, t_x: np.ndarray, age: np.ndarray) -> np.ndarray:
+        """Give the log-odds of having left, -inf for those who had no chance to."""
+        k = x + self._first_chances
+        had_chance = k > 0
+        chances = np.log(self.a_) - np.log(np.where(had_chance, self.b_ + k - 1, 1.0))
+        waited = (self.r_ + x) * np.log1p((age - t_x) / (self.alpha_ + t_x))
+        return np.where(had_chance, chances + waited, -np.inf)
+
+    def _read_states(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        check_is_fitted(self)
+        x, t_x, age = _checked_states(X).T
+        return x, t_x, age
+
+    def _set_parameters(self, parameters: np.ndarray) -> None:
+        self.r_, self.alpha_, self.a_, self.b_ = parameters.tolist()
+        self.n_features_in_ = 3
+
+    def _check_parameters(self) -> None:
+        try:
+            lower, upper = (float(bound) for bound in self.bounds)
+        except (TypeError, ValueError):
+            lower, upper = np.nan, np.nan
+        if not 0 < lower < 1 < upper < np.inf:
+            raise ValueError(
+                f"bounds is {self.bounds!r}; give two numbers, one between 0 and 1 and one above 1."
+            )
+        if not self.max_iter >= 1:
+            raise ValueError(f"max_iter is {self.max_iter}; give 1 or more.")
+
+
+class BetaGeometricNBD(_BetaGeometricModel):
+    """BG/NBD: a customer may leave at each repeat purchase (Fader, Hardie & Lee 2005).
+
+    Parameters
+    ----------
+    bounds : tuple of two floats, default=(1e-4, 1e4)
+        Of r, a and b, and of alpha in mean ages of the customers. Where the likelihood has no peak
+        (nobody leaves, or all leave alike) a parameter ends at a bound.
+    max_iter : int, default=200
+        Iterations from each start.
+
+    Attributes
+    ----------
+    r_, alpha_ : float
+        Shape and rate of the gamma distribution of purchase rates; alpha in the unit of time of X.
+    a_, b_ : float
+        Of the beta distribution of the probability to leave.
+    standard_errors_ : dict of float
+        By parameter name, from the curvature of the likelihood in the logarithms of the parameters
+        (delta method); NaN at a bound.
+    covariance_ : ndarray of float64, shape (4, 4)
+        Of log r, log alpha, log a and log b; NaN at a bound.
+    log_likelihood_ : float
+        Sum over the customers.
+    is_converged_ : bool
+    n_iter_ : int
+    convergence_ : Convergence
+    n_features_in_ : int
+
+    Notes
+    -----
+    An estimator that `from_parameters` made knows the four parameters only.
+    """
+
+    _first_chances = 0
+
+
+class ModifiedBetaGeometricNBD(_BetaGeometricModel):
+    """MBG/NBD: a customer may leave at the first purchase, too (Batislam et al. 2007).
+
+    Parameters and attributes are those of `BetaGeometricNBD`.
+    """
+
+    _first_chances = 1
+
+
+FAMILIES = {"mbg_nbd": ModifiedBetaGeometricNBD, "bg_nbd": BetaGeometricNBD}
+
+
+def fit_nbd_parameters(
+    states: pa.Table,
+    stored: pa.Table | None,
+    *,
+    as_of_date: datetime.date | None,
+    settings: Mapping[str, Any],
+) -> pa.Table:
+    """Fit the purchase model at each date that has no parameters yet, where a fit is due.
+
+    The parameters of a date are learned from the states of that date alone, so they do not depend
+    on which other dates are fitted or stored.
+
+    Parameters
+    ----------
+    states : pa.Table
+        Columns as_of_date, repeat_count, recency_weeks, age_weeks and customer_count; one row for
+        each date and state. Dates after `as_of_date` are ignored.
+    stored : pa.Table or None
+        Columns fitted_as_of and settings_hash of the parameters fitted so far.
+    as_of_date : date or None
+        None (no data yet) fits nothing.
+    settings : mapping
+        settings_hash, refit_interval_days, and optionally family ("mbg_nbd" or "bg_nbd"),
+        min_customer_count (300), min_repeat_customer_count (100), max_iter (200) and is_empty
+        ("True" fits nothing).
+
+    Returns
+    -------
+    pa.Table
+        `NBD_PARAMETERS_SCHEMA`: one row for each date, sorted by it. Where no fit is due there are
+        no rows; a date with too few customers or without convergence has none. alpha is in weeks.
+        A parameter at a bound has no standard error.
+
+    Raises
+    ------
+    ValueError
+        If a column or a setting is missing, a state is NULL, impossible or occurs twice at a date,
+        or the family is unknown.
+    """
+    empty = NBD_PARAMETERS_SCHEMA.empty_table()
+    as_of_date = tables.as_date(as_of_date)
+    if as_of_date is None or tables.is_true(settings.get("is_empty")) or not states.num_rows:
+        return empty
+    family = tables.read_setting(settings, "family", str, "mbg_nbd")
+    if family not in FAMILIES:
+        raise ValueError(f"the setting family is {family!r}; choose {' or '.join(FAMILIES)}.")
+    settings_hash = tables.read_setting(settings, "settings_hash", str)
+    is_due = tables.fit_is_due(
+        stored,
+        as_of_date=as_of_date,
+        settings_hash=settings_hash,
+        refit_interval_days=tables.read_setting(settings, "refit_interval_days", int),
+    )
+    if not is_due:
+        return empty
+
+    rows = []
+    dates, X, weight = _read_state_table(states)
+    for date in _dates_to_fit(dates, stored, as_of_date, settings_hash):
+        is_of_date = (dates == date) & (weight > 0)
+        fitted = _fit_date(date.item(), X[is_of_date], weight[is_of_date], family, settings)
+        if fitted is not None:
+            rows.append(
+                {
+                    "fitted_as_of": date.item(),
+                    "settings_hash": settings_hash,
+                    "family": family,
+                    **fitted,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=NBD_PARAMETERS_SCHEMA)
+
+
+def _read_state_table(states: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the date, the state and the number of customers of each row."""
+    key = ["as_of_date", "repeat_count", "recency_weeks", "age_weeks"]
+    name = "the table of states"
+    tables.require_columns(states, [*key, "customer_count"], name)
+    states = states.select([*key, "customer_count"])
+    states = states.set_column(0, "as_of_date", states["as_of_date"].cast(pa.date32()))
+    tables.refuse_duplicates(states, key, name)
+    weight = tables.feature_matrix(states, ["customer_count"])[:, 0]
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError(
+            f"the column customer_count of {name} has NULL or negative numbers; count the "
+            "customers of each state."
+        )
+    return tables.date_array(states["as_of_date"]), tables.feature_matrix(states, key[1:]), weight
+
+
+def _dates_to_fit(
+    dates: np.ndarray, stored: pa.Table | None, as_of_date: datetime.date, settings_hash: str
+) -> np.ndarray:
+    """Find the dates up to `as_of_date` without stored parameters of these settings, sorted."""
+    found = np.unique(dates)
+    found = found[found <= np.datetime64(as_of_date, "D")]
+    stored = tables.matching_rows(stored, settings_hash=settings_hash)
+    if stored is None:
+        return found
+    return np.setdiff1d(found, tables.date_array(stored["fitted_as_of"]))
+
+
+def _fit_date(
+    date: datetime.date,
+    X: np.ndarray,
+    weight: np.ndarray,
+    family: str,
+    settings: Mapping[str, Any],
+) -> dict[str, Any] | None:
+    """Fit the states of one date; None where customers are too few or the fit fails."""
+    customer_count = int(weight.sum())
+    repeat_customer_count = int(weight[X[:, 0] > 0].sum())
+    is_enough = (
+        customer_count >= tables.read_setting(settings, "min_customer_count", int, 300)
+        and repeat_customer_count
+        >= max(1, tables.read_setting(settings, "min_repeat_customer_count", int, 100))
+        and len(X) >= MIN_STATE_COUNT
+    )
+    if not is_enough:
+        logger.info(
+            "%s: %d customers with %d repeaters in %d states are too few as of %s, no fit",
+            family,
+            customer_count,
+            repeat_customer_count,
+            len(X),
+            date,
+        )
+        return None
+    model = FAMILIES[family](max_iter=tables.read_setting(settings, "max_iter", int, 200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            model.fit(X, sample_weight=weight)
+        except ValueError as error:
+            raise ValueError(f"the states of {date} cannot be fitted: {error}") from error
+    if not model.is_converged_:
+        logger.warning(
+            "%s: not converged as of %s (%s), no parameters",
+            family,
+            date,
+            model.convergence_.message,
+        )
+        return None
+    parameters = [getattr(model, f"{name}_") for name in PARAMETERS]
+    logger.info(
+        "%s: fitted as of %s on %d customers with %d repeaters in %d states, %d iterations",
+        family,
+        date,
+        customer_count,
+        repeat_customer_count,
+        len(X),
+        model.n_iter_,
+    )
+    rounded = tables.round_significant([*parameters, model.log_likelihood_]).tolist()
+    errors = tables.round_significant(list(model.standard_errors_.values())).tolist()
+    return {
+        "customer_count": customer_count,
+        "repeat_customer_count": repeat_customer_count,
+        "state_count": len(X),
+        **dict(zip(PARAMETERS, rounded, strict=False)),
+        **{
+            f"{name}_standard_error": error if np.isfinite(error) else None
+            for name, error in zip(PARAMETERS, errors, strict=True)
+        },
+        "log_likelihood": rounded[-1],
+        "is_converged": model.is_converged_,
+    }
+
+
+class _Likelihood:
+    """Mean log-likelihood of weighted states, and its slopes in the logs of the parameters.
+
+    Terms of x alone and of T alone are summed over the distinct x and T, so that only the odds of
+    having left are evaluated for each state.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        age: np.ndarray,
+        weight: np.ndarray,
+        first_chances: int,
+    ):
+        weight = weight / weight.sum()
+        self.purchases, place = np.unique(x, return_inverse=True)
+        self.chances = self.purchases + first_chances
+        self.purchase_weight = np.bincount(place, weight)
+        self.ages, age_place = np.unique(age, return_inverse=True)
+        self.age_weight = np.bincount(age_place, weight)
+        self.age_purchases = np.bincount(age_place, weight * x)
+        self.rate = weight @ x
+        had_chance = x + first_chances > 0
+        self.x, self.t_x, self.age = x[had_chance], t_x[had_chance], age[had_chance]
+        self.gap = self.age - self.t_x
+        self.weight, self.place = weight[had_chance], place[had_chance]
+        # b + k - 1 of the distinct x; rows without a chance do not look it up.
+        self.earlier = np.where(self.chances > 0, self.chances - 1, 0)
+        self.evaluation_count = 0
+
+    def loss(self, logs: np.ndarray) -> tuple[float, np.ndarray]:
+        """Give the negative mean log-likelihood and its gradient in the logs of r, alpha, a, b."""
+        self.evaluation_count += 1
+        r, alpha, a, b = np.exp(logs)
+        x, k, w = self.purchases, self.chances, self.purchase_weight
+        log_wait = np.log1p(self.gap / (alpha + self.t_x))
+        shape = r + self.x
+        odds = (np.log(a) - np.log(b + self.earlier))[self.place] + shape * log_wait
+        log_age = np.log1p(self.ages / alpha)
+        value = w @ (_log_rising(r, x) + _log_rising(b, k) - _log_rising(a + b, k))
+        value -= r * (self.age_weight @ log_age) + self.age_purchases @ (log_age + np.log(alpha))
+        value += self.weight @ np.logaddexp(0, odds)
+
+        gone = self.weight * expit(odds)
+        slower = shape * self.gap / ((alpha + self.age) * (alpha + self.t_x))
+        leaving = w @ (psi(a + b) - psi(a + b + k))
+        gone_of_x = np.bincount(self.place, gone, minlength=len(x))
+        gradient = np.array(
+            [
+                r * (w @ (psi(r + x) - psi(r)) - self.age_weight @ log_age + gone @ log_wait),
+                (r * self.age_weight) @ (self.ages / (alpha + self.ages))
+                - self.age_purchases @ (alpha / (alpha + self.ages))
+                - alpha * (gone @ slower),
+                a * leaving + gone.sum(),
+                b * (w @ (psi(b + k) - psi(b)) + leaving - gone_of_x @ (1 / (b + self.earlier))),
+            ]
+        )
+        return -value, -gradient
+
+    def curvature(self, logs: np.ndarray) -> np.ndarray:
+        """Give the second derivatives of the loss in the logs of the parameters, shape (4, 4)."""
+        r, alpha, a, b = parameters = np.exp(logs)
+        x, k, w = self.purchases, self.chances, self.purchase_weight
+        old, recent = alpha + self.age, alpha + self.t_x
+        log_wait = np.log1p(self.gap / recent)
+        shape = r + self.x
+        earlier = (b + self.earlier)[self.place]
+        odds = np.log(a) - np.log(earlier) + shape * log_wait
+        gone = expit(odds)
+        spread = self.weight * gone * expit(-odds)
+        gone *= self.weight
+
+        slope = np.array(
+            [log_wait, -shape * self.gap / (old * recent), np.full_like(odds, 1 / a), -1 / earlier]
+        )
+        second = (spread * slope) @ slope.T
+        second[0, 1] -= gone @ (self.gap / (old * recent))
+        second[1, 1] += gone @ (shape * self.gap * (old + recent) / (old * recent) ** 2)
+        second[2, 2] -= gone.sum() / a**2
+        second[3, 3] += gone @ (1 / earlier**2)
+
+        both = w @ (polygamma(1, a + b) - polygamma(1, a + b + k))
+        second[0, 0] += w @ (polygamma(1, r + x) - polygamma(1, r))
+        second[0, 1] += self.age_weight @ (self.ages / (alpha * (alpha + self.ages)))
+        second[1, 1] += self.age_purchases @ (1 / (alpha + self.ages) ** 2)
+        second[1, 1] += self.age_weight @ (r * (1 / (alpha + self.ages) ** 2 - 1 / alpha**2))
+        second[2:, 2:] += both
+        second[3, 3] += w @ (polygamma(1, b + k) - polygamma(1, b))
+        second[1, 0] = second[0, 1]
+        # From the parameters to their logs; the slopes are those of the log-likelihood.
+        return -second * np.outer(parameters, parameters) + np.diag(self.loss(logs)[1])
+
+
+class _Search:
+    """Bounded search for the least loss: L-BFGS-B from a few starts, then Newton's method."""
+
+    def __init__(self, likelihood: _Likelihood, log_bounds: np.ndarray, max_iter: int):
+        self.likelihood = likelihood
+        self.lower, self.upper = log_bounds
+        self.max_iter = max_iter
+        self.is_converged = False
+        self.message = ""
+        self.n_iter = 0
+        self.loss = np.inf
+        self.max_slope = np.inf
+        self.start_losses: list[float] = []
+
+    def starts(self) -> list[np.ndarray]:
+        """Give the most likely of some fixed starts."""
+        starts = [
+            np.clip(np.log([r, multiple * r / self.likelihood.rate, a, b]), self.lower, self.upper)
+            for r in START_R
+            for multiple in START_ALPHA
+            for a, b in START_A_B
+        ]
+        losses = [self.likelihood.loss(start)[0] for start in starts]
+        return [starts[place] for place in np.argsort(losses, kind="stable")[:START_COUNT]]
+
+    def run(self) -> np.ndarray:
+        """Search from each start, and refine the best end; gives the logs of the parameters."""
+        ends = []
+        for start in self.starts():
+            end = minimize(
+                self.likelihood.loss,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=[(self.lower, self.upper)] * len(start),
+                # Newton's method finishes the best one, so this needs to come near only.
+                options={"maxiter": self.max_iter, "ftol": 1e-12, "gtol": 1e-6},
+            )
+            ends.append(end)
+        self.start_losses = [float(end.fun) for end in ends]
+        # The first among equals: starts that end alike differ by rounding only.
+        best = min(ends, key=lambda end: round(float(end.fun), 9))
+        self.n_iter = int(best.nit)
+        logs = self._refined(best.x)
+        self.loss = self.likelihood.loss(logs)[0]
+        self.max_slope = self._max_slope(logs)
+        has_peak = self._factor(logs) is not None
+        self.is_converged = self.max_slope <= MAX_SLOPE and has_peak
+        if self.is_converged:
+            self.message = "the slopes have vanished"
+        elif self.max_slope > MAX_SLOPE:
+            self.message = f"a slope of {self.max_slope:.1g} is left after {self.n_iter} iterations"
+        else:
+            self.message = "the likelihood is flat in some direction, so that many parameters fit"
+        return logs
+
+    def is_free(self, logs: np.ndarray) -> np.ndarray:
+        """Mark the parameters that are not held at a bound by their slope."""
+        slope = self.likelihood.loss(logs)[1]
+        return ~(((logs <= self.lower) & (slope > 0)) | ((logs >= self.upper) & (slope < 0)))
+
+    def covariance(self, logs: np.ndarray) -> np.ndarray:
+        """Give the covariance of the logs for one customer; NaN for those at a bound."""
+        covariance = np.full((len(logs), len(logs)), np.nan)
+        free = self.is_free(logs)
+        factor = self._factor(logs)
+        if factor is not None and free.any():
+            covariance[np.ix_(free, free)] = cho_solve(factor, np.eye(free.sum()))
+        return covariance
+
+    def _refined(self, logs: np.ndarray) -> np.ndarray:
+        """Take Newton steps in the free parameters while they make the slopes smaller."""
+        slope = self._max_slope(logs)
+        while self.n_iter < self.max_iter and slope > 0:
+            free = self.is_free(logs)
+            factor = self._factor(logs)
+            if factor is None or not free.any():
+                break
+            step = np.zeros(len(logs))
+            step[free] = -cho_solve(factor, self.likelihood.loss(logs)[1][free])
+            changed = np.clip(logs + step, self.lower, self.upper)
+            changed_slope = self._max_slope(changed)
+            if changed_slope >= slope:
+                break
+            logs, slope = changed, changed_slope
+            self.n_iter += 1
+        return logs
+
+    def _max_slope(self, logs: np.ndarray) -> float:
+        slope = self.likelihood.loss(logs)[1]
+        return float(np.abs(slope[self.is_free(logs)]).max(initial=0.0))
+
+    def _factor(self, logs: np.ndarray) -> tuple | None:
+        """Factor the curvature in the free parameters; None where it has no peak."""
+        free = self.is_free(logs)
+        try:
+            return cho_factor(self.likelihood.curvature(logs)[np.ix_(free, free)])
+        except LinAlgError:
+            return None
+
+
+def _log_rising(base: Any, count: np.ndarray) -> np.ndarray:
+    """Give the logarithm of the gamma function of base + count over that of base."""
+    return gammaln(base + count) - gammaln(base)
+
+
+def _beta_nodes(a: float, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give nodes and weights for means over beta distributions.
+
+    The trapezoidal rule in s, where the log-odds of p are the mode plus c sinh(s) (after Takahasi &
+    Mori 1974): log-odds make the ends of the density exponential however steep it is there, and
+    sinh makes these tails short.
+
+    Parameters
+    ----------
+    a : float
+    b : ndarray of float64, shape (n,)
+
+    Returns
+    -------
+    p, weight : ndarray of float64, shape (n, NODE_COUNT)
+        Rows of weights sum to 1.
+    """
+    b = b[:, np.newaxis]
+    width = np.sqrt(1 / a + 1 / b)
+    unit = np.minimum(width, 1.0)
+    start = -np.arcsinh((TAIL_LOG_DENSITY / a + 9 * width) / unit)
+    end = np.arcsinh((TAIL_LOG_DENSITY / b + 9 * width) / unit)
+    s = start + (end - start) * np.linspace(0, 1, NODE_COUNT)
+    log_odds = np.log(a) - np.log(b) + unit * np.sinh(s)
+    log_p = -np.logaddexp(0, -log_odds)
+    log_weight = a * log_p - b * np.logaddexp(0, log_odds) + np.log(np.cosh(s))
+    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    # Smaller p change nothing, and would lose digits.
+    return np.exp(np.maximum(log_p, -400.0)), weight
+
+
+def _checked_states(X: Any) -> np.ndarray:
+    """Read X and refuse what cannot be a state."""
+    try:
+        X = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("X holds values that are no numbers; give x, t_x and T only.") from None
+    if X.ndim != 2 or X.shape[1] != 3 or not len(X):
+        raise ValueError(
+            f"X has the shape {X.shape}; give one row or more with three columns: repeat "
+            "purchases, age at the last purchase, age."
+        )
+    x, t_x, age = X.T
+    for is_wrong, words in [
+        (~np.isfinite(X).all(axis=1), "a missing or infinite number; leave such customers out"),
+        ((X < 0).any(axis=1), "a negative number; count purchases and time from the first one"),
+        (x != np.floor(x), "a fraction of a purchase; count purchases in the first column"),
+        (t_x > age, "t_x above T; order the columns x, t_x, T and cut both times at one date"),
+        (
+            (x > 0) & (t_x == 0),
+            "a repeat purchase at age 0; count purchases of one day, or of one unit of time "
+            "rounded up, as one",
+        ),
+        (
+            (x == 0) & (t_x > 0),
+            "a last purchase after the first, but no repeat purchase; let t_x be 0 where x is 0",
+        ),
+    ]:
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
+            raise ValueError(f"row {row} of X, {X[row].tolist()}, has {words}.")
+    return X
+
+
+def _checked_weights(sample_weight: Any, count: int) -> np.ndarray:
+    if sample_weight is None:
+        return np.ones(count)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (count,):
+        raise ValueError(
+            f"sample_weight has the shape {weight.shape}; give one number for each of the {count} "
+            "rows of X."
+        )
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError("sample_weight holds negative or infinite numbers; give weights >= 0.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows; give some rows a weight above 0.")
+    return weight
+
+
+def _checked_horizon(horizon: Any, count: int) -> np.ndarray:
+    horizon = np.asarray(horizon, dtype=np.float64)
+    if horizon.shape not in [(), (count,)]:
+        raise ValueError(
+            f"horizon has the shape {horizon.shape}; give one number, or one for each of the "
+            f"{count} rows of X."
+        )
+    if not (np.isfinite(horizon) & (horizon >= 0)).all():
+        raise ValueError("horizon holds negative or infinite numbers; give a time from 0.")
+    return horizon
+
+
+def _distinct_states(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort the rows of positive weight, and give each state once with its weights added."""
+    X, weight = X[weight > 0] + 0.0, weight[weight > 0]
+    order = np.lexsort((weight, *X.T[::-1]))
+    X, weight = X[order], weight[order]
+    is_first = np.ones(len(X), dtype=bool)
+    is_first[1:] = (X[1:] != X[:-1]).any(axis=1)
+    return X[is_first], np.add.reduceat(weight, np.flatnonzero(is_first))
