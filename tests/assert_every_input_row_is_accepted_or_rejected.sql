@@ -9,7 +9,8 @@
 } %}
 {% set folded_rows = {
     'customers': ref('coterie', 'int_coterie__checked_customers'),
-    'identities': ref('coterie', 'int_coterie__checked_identities')
+    'identities': ref('coterie', 'int_coterie__checked_identities'),
+    'custom_outcomes': ref('coterie', 'int_coterie__checked_custom_outcomes')
 } %}
 
 with

@@ -1,4 +1,8 @@
--- An outcome is NULL exactly where the data does not cover the whole of its window.
+-- An outcome is NULL exactly where the data does not cover the whole of its window. Outcomes of the
+-- host's own may end before the orders do: then they are NULL earlier.
+{% set custom_names = coterie.predictions() | rejectattr('outcome', 'equalto', 'purchase')
+    | map(attribute='name') | list %}
+
 with
 
 outcomes as (
@@ -20,7 +24,13 @@ outcomes as (
 wrong as (
 
     select * from outcomes
-    where is_window_closed = (outcome is null)
+    where
+        (not is_window_closed and outcome is not null)
+        or (
+            is_window_closed
+            and outcome is null
+            and prediction_name not in {{ coterie.quoted_list(custom_names) }}
+        )
 
 )
 

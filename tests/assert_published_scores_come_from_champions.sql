@@ -10,7 +10,7 @@ published as (
 
     from {{ ref('coterie', 'coterie__customer_predictions') }}
 
-    where probability is not null
+    where score_status = 'scored'
 
 ),
 

@@ -4,7 +4,7 @@ with
 
 models as (
 
-    {% for prediction in coterie.predictions() %}
+    {% for prediction in coterie.modelled_predictions() %}
     {{ 'union all' if not loop.first }}
     select '{{ prediction.name }}' as model_name
     {% endfor %}

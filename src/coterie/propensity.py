@@ -866,7 +866,7 @@ def _model_names(training_rows: pa.Table) -> list[str]:
 
 
 def _horizon(settings: Mapping[str, Any], model_name: str) -> int:
-    horizons = tables.read_setting(settings, "horizons", dict)
+    horizons = {k: v["horizon_days"] for k, v in tables.read_setting(settings, "predictions", dict).items()}
     if model_name not in horizons:
         raise ValueError(
             f"the setting horizons has no days for the model {model_name}; add them, or leave the "
