@@ -34,24 +34,17 @@ customer_segments as (
 
 {% if has_propensity %}
 
-predictions as (
+purchase_predictions as (
 
-    select
-        customer_id,
-        max(case when prediction_name = 'purchase_30d' then probability end)
-            as purchase_probability_30d,
-        max(case when prediction_name = 'purchase_30d' then score_status end)
-            as purchase_score_status_30d,
-        max(case when prediction_name = 'churn_90d' then probability end)
-            as churn_probability_90d,
-        max(case when prediction_name = 'churn_90d' then score_status end)
-            as churn_score_status_90d
+    select * from {{ ref('coterie__customer_predictions') }}
+    where prediction_name = 'purchase_30d'
 
-    from {{ ref('coterie__customer_predictions') }}
+),
 
-    where prediction_name in ('purchase_30d', 'churn_90d')
+churn_predictions as (
 
-    group by customer_id
+    select * from {{ ref('coterie__customer_predictions') }}
+    where prediction_name = 'churn_90d'
 
 ),
 
@@ -89,10 +82,10 @@ customers as (
         null as segment_name,
         {% endif %}
         {% if has_propensity %}
-        predictions.purchase_probability_30d,
-        predictions.churn_probability_90d,
-        coalesce(predictions.purchase_score_status_30d, 'disabled') as purchase_score_status_30d,
-        coalesce(predictions.churn_score_status_90d, 'disabled') as churn_score_status_90d
+        purchase_predictions.probability as purchase_probability_30d,
+        churn_predictions.probability as churn_probability_90d,
+        coalesce(purchase_predictions.score_status, 'disabled') as purchase_score_status_30d,
+        coalesce(churn_predictions.score_status, 'disabled') as churn_score_status_90d
         {% else %}
         null as purchase_probability_30d,
         null as churn_probability_90d,
@@ -113,8 +106,11 @@ customers as (
     {% endif %}
 
     {% if has_propensity %}
-    left join predictions
-        on customer_features.customer_id = predictions.customer_id
+    left join purchase_predictions
+        on customer_features.customer_id = purchase_predictions.customer_id
+
+    left join churn_predictions
+        on customer_features.customer_id = churn_predictions.customer_id
     {% endif %}
 
 )

@@ -1,3 +1,7 @@
+{% set is_new_buyer %}
+    {{ coterie.days_between('customers.first_placed_on', 'as_of_dates.as_of_date') }} between 1 and 90
+{% endset %}
+
 with
 
 customers as (
@@ -5,6 +9,7 @@ customers as (
     select
         customer_id,
         first_seen_on,
+        first_placed_on,
         signed_up_at,
         birth_date,
         attributes_known_at,
@@ -22,7 +27,9 @@ as_of_dates as (
 
 origin_rows as (
 
-    select count(*) as row_count
+    select
+        count(*) as row_count,
+        count(case when {{ is_new_buyer }} then 1 end) as new_buyer_row_count
 
     from as_of_dates
 
@@ -35,8 +42,12 @@ origin_rows as (
 
 sample as (
 
-    -- Learners read a bounded sample of customers, so their cost does not grow with the shop.
-    select 1000000.0 * {{ coterie.training_row_limit() }} / greatest(row_count, 1) as position_limit
+    -- Learners read a bounded sample of customers, so their cost does not grow with the shop. Of
+    -- those who have just begun to buy there are few, so that a fifth as many rows are theirs.
+    select
+        1000000.0 * {{ coterie.training_row_limit() }} / greatest(row_count, 1) as position_limit,
+        200000.0 * {{ coterie.training_row_limit() }} / greatest(new_buyer_row_count, 1)
+            as new_buyer_position_limit
 
     from origin_rows
 
@@ -48,6 +59,8 @@ customer_as_of_dates as (
         as_of_dates.as_of_date,
         customers.customer_id,
         as_of_dates.is_scoring_date,
+        as_of_dates.is_scoring_date or sample.position_limit > customers.sample_position
+            as is_in_sample,
         as_of_dates.data_through,
         customers.signed_up_at,
         -- A birth has no time of its own at which it became known.
@@ -71,6 +84,10 @@ customer_as_of_dates as (
             and (
                 as_of_dates.is_scoring_date
                 or sample.position_limit > customers.sample_position
+                or (
+                    {{ is_new_buyer }}
+                    and sample.new_buyer_position_limit > customers.sample_position
+                )
             )
 
 )

@@ -55,6 +55,7 @@ customer_features as (
         customer_as_of_dates.as_of_date,
         customer_as_of_dates.customer_id,
         customer_as_of_dates.is_scoring_date,
+        customer_as_of_dates.is_in_sample,
         customer_as_of_dates.data_through,
         greatest(
             order_features.newest_known_on,

@@ -9,6 +9,7 @@ customer_features as (
         as_of_date,
         customer_id,
         is_scoring_date,
+        is_in_sample,
         data_through,
         order_count,
         order_count_365d,
@@ -68,12 +69,15 @@ candidates as (
     {% endif %}
 
     where
+        {{ 'true' if prediction.eligibility == 'new_buyers' else 'customer_features.is_in_sample' }}
+        and (
         {{ prediction.condition }}
         {% if prediction.complement_of %}
         and {{ (predictions | selectattr('name', 'equalto', prediction.complement_of) | first).condition }}
         {% elif prediction.outcome == 'purchase' and prediction.eligibility == 'active_customers' %}
         or (order_count = 0 and days_since_signup <= {{ newcomer_days }})
         {% endif %}
+        )
     {% endfor %}
 
 ),

@@ -21,7 +21,8 @@ sightings as (
 
     select
         customer_id,
-        min(known_on) as seen_on
+        min(known_on) as seen_on,
+        min(case when placed_order_count > 0 then happened_on end) as first_placed_on
 
     from {{ ref('int_coterie__customer_days') }}
 
@@ -31,7 +32,8 @@ sightings as (
 
     select
         customer_id,
-        cast(linked_at as date) as seen_on
+        cast(linked_at as date) as seen_on,
+        cast(null as date) as first_placed_on
 
     from {{ ref('int_coterie__identities') }}
 
@@ -39,7 +41,8 @@ sightings as (
 
     select
         customer_id,
-        cast(coalesce(signed_up_at, valid_from) as date) as seen_on
+        cast(coalesce(signed_up_at, valid_from) as date) as seen_on,
+        cast(null as date) as first_placed_on
 
     from first_versions
 
@@ -49,7 +52,8 @@ first_sightings as (
 
     select
         customer_id,
-        min(seen_on) as first_seen_on
+        min(seen_on) as first_seen_on,
+        min(first_placed_on) as first_placed_on
 
     from sightings
 
@@ -62,6 +66,7 @@ customers as (
     select
         first_sightings.customer_id,
         first_sightings.first_seen_on,
+        first_sightings.first_placed_on,
         {{ coterie.sample_position('first_sightings.customer_id') }} as sample_position,
         first_versions.customer_id is not null as is_in_customers_input,
         first_versions.valid_from as attributes_known_at,

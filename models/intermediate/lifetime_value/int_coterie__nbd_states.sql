@@ -3,6 +3,7 @@ with
 purchase_histories as (
 
     select * from {{ ref('int_coterie__purchase_histories') }}
+    where is_in_sample
 
 ),
 

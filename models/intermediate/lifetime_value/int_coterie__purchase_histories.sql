@@ -6,6 +6,7 @@ customer_features as (
         as_of_date,
         customer_id,
         is_scoring_date,
+        is_in_sample,
         order_day_count,
         days_since_first_order,
         days_since_last_order
@@ -23,6 +24,7 @@ purchase_histories as (
         as_of_date,
         customer_id,
         is_scoring_date,
+        is_in_sample,
         order_day_count - 1 as repeat_count,
         cast(ceil((days_since_first_order - days_since_last_order) / 7.0) as bigint)
             as recency_weeks,

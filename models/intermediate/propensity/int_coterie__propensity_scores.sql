@@ -68,7 +68,9 @@ customer_features as (
             and features.customer_id = customer_nbd.customer_id
     {% endif %}
 
-    where features.is_scoring_date
+    where
+        features.is_scoring_date
+        and features.customer_id in (select scored_outcomes.customer_id from scored_outcomes)
 
 ),
 

@@ -6,6 +6,7 @@ customer_features as (
         as_of_date,
         customer_id,
         is_scoring_date,
+        is_in_sample,
         days_since_last_order,
         order_count,
         order_count_lookback,
@@ -17,7 +18,14 @@ customer_features as (
 
 ranked_customers as (
 
-    select * from customer_features
+    -- Whoever was added to the sample of a past date is ranked among it, but moves nobody.
+    select
+        *,
+        case when is_in_sample then 1 else 0 end as ranked_count,
+        order_count_lookback > 1 as is_repeater
+
+    from customer_features
+
     where order_count_lookback > 0
 
 ),
@@ -27,19 +35,30 @@ counts as (
     select
         as_of_date,
         customer_id,
-        count(*) over (partition by as_of_date) as customer_count,
-        rank() over (partition by as_of_date order by days_since_last_order desc) - 1
-            as less_recent_count,
-        count(*) over (partition by as_of_date, days_since_last_order) as equally_recent_count,
-        rank() over (partition by as_of_date order by net_amount_lookback) - 1
-            as lower_spending_count,
-        count(*) over (partition by as_of_date, net_amount_lookback) as equally_spending_count,
-        order_count_lookback > 1 as is_repeater,
-        count(*) over (partition by as_of_date, order_count_lookback > 1) as peer_count,
-        rank() over (
-            partition by as_of_date, order_count_lookback > 1
+        is_repeater,
+        sum(ranked_count) over (partition by as_of_date) as customer_count,
+        sum(ranked_count) over (
+            partition by as_of_date
+            order by days_since_last_order desc
+            range between unbounded preceding and current row
+        ) as less_or_equally_recent_count,
+        sum(ranked_count) over (partition by as_of_date, days_since_last_order)
+            as equally_recent_count,
+        sum(ranked_count) over (
+            partition by as_of_date
+            order by net_amount_lookback
+            range between unbounded preceding and current row
+        ) as lower_or_equally_spending_count,
+        sum(ranked_count) over (partition by as_of_date, net_amount_lookback)
+            as equally_spending_count,
+        sum(ranked_count) over (partition by as_of_date, is_repeater) as peer_count,
+        sum(ranked_count) over (
+            partition by as_of_date, is_repeater
             order by order_count_lookback
-        ) - 1 as less_frequent_count
+            range between unbounded preceding and current row
+        ) as less_or_equally_frequent_count,
+        sum(ranked_count) over (partition by as_of_date, order_count_lookback)
+            as equally_frequent_count
 
     from ranked_customers
 
@@ -51,17 +70,22 @@ scores as (
     select
         as_of_date,
         customer_id,
-        1 + {{ coterie.whole_quotient(
-            '5 * (2 * less_recent_count + equally_recent_count)', '2 * customer_count'
-        ) }} as recency_score,
+        least(5, 1 + {{ coterie.whole_quotient(
+            '5 * (2 * less_or_equally_recent_count - equally_recent_count)',
+            'greatest(2 * customer_count, 1)'
+        ) }}) as recency_score,
         case
             when is_repeater
-                then 2 + {{ coterie.whole_quotient('4 * less_frequent_count', 'peer_count') }}
+                then least(5, 2 + {{ coterie.whole_quotient(
+                    '4 * (less_or_equally_frequent_count - equally_frequent_count)',
+                    'greatest(peer_count, 1)'
+                ) }})
             else 1
         end as frequency_score,
-        1 + {{ coterie.whole_quotient(
-            '5 * (2 * lower_spending_count + equally_spending_count)', '2 * customer_count'
-        ) }} as monetary_score
+        least(5, 1 + {{ coterie.whole_quotient(
+            '5 * (2 * lower_or_equally_spending_count - equally_spending_count)',
+            'greatest(2 * customer_count, 1)'
+        ) }}) as monetary_score
 
     from counts
 
