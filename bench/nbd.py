@@ -4,10 +4,9 @@
 
 Customers are simulated as MBG/NBD says, over two years. Each part runs in a process of its own that
 has loaded its libraries and its rows before it is measured: the fit and the scores of week states
-(the grouping is SQL in the project, and not counted), the same states with times in the middle of
-their week, one row per customer in whole weeks and in days, and the package lifetimes for one row
-per customer in days. lifetimes is old: give it an environment of its own; without one its part is
-left out.
+(the grouping is SQL in the project, and not counted), the same states without the correction of
+what was rounded up, one row per customer in days, and the package lifetimes for these rows.
+lifetimes is old: give it an environment of its own; without one its part is left out.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ PARAMETERS = {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}
 HORIZON = 26.0
 PARTS = {
     "states": "week states",
-    "middles": "week states, middles",
-    "weeks": "customers, whole weeks",
+    "uncorrected": "week states, uncorrected",
     "days": "customers, days",
     "lifetimes": "lifetimes, customers, days",
 }
@@ -64,11 +62,6 @@ def in_weeks(customers: np.ndarray) -> np.ndarray:
     return np.column_stack([customers[:, 0], np.ceil(customers[:, 1:] - 1e-9)])
 
 
-def in_middles(weeks: np.ndarray) -> np.ndarray:
-    """Take off what was rounded up on average: a week of days 1 to 7 has the mean 4."""
-    return np.column_stack([weeks[:, 0], np.maximum(weeks[:, 1:] - 3 / 7, 0)])
-
-
 # ---- the measured process -----------------------------------------------------------------------
 
 
@@ -86,14 +79,15 @@ def run_part(part: str, rows: Path) -> None:
             bought = model.conditional_expected_number_of_purchases_up_to_time(HORIZON, *X.T)
             return found, alive, bought
     else:
-        from coterie.lifetime_value import ModifiedBetaGeometricNBD
+        from coterie.lifetime_value import ModifiedBetaGeometricNBD, unrounded_weeks
 
         def work() -> tuple[Mapping[str, float], np.ndarray, np.ndarray]:
-            model = ModifiedBetaGeometricNBD().fit(X, sample_weight=weight)
+            rows = unrounded_weeks(X) if part == "states" else X
+            model = ModifiedBetaGeometricNBD().fit(rows, sample_weight=weight)
             found = {name: getattr(model, f"{name}_") for name in PARAMETERS}
             times["fit"] = time.process_time() - started
-            model.probability_of_purchase(X, HORIZON)
-            return found, model.probability_alive(X), model.expected_purchases(X, HORIZON)
+            model.probability_of_purchase(rows, HORIZON)
+            return found, model.probability_alive(rows), model.expected_purchases(rows, HORIZON)
 
     print("ready", flush=True)
     sys.stdin.readline()
@@ -162,7 +156,7 @@ def targets(parts: Mapping[str, Mapping]) -> dict[str, tuple[float, float, bool]
     reached = {
         "CPU seconds of the states": (states["cpu_seconds"], TARGET_CPU_SECONDS),
         "extra MB of the states": (states["peak_extra_bytes"] / 1e6, TARGET_BYTES / 1e6),
-        "parameters, states to customers": (gap(states, parts["weeks"]), TARGET_GAP),
+        "parameters, states to customers": (gap(states, parts["days"]), TARGET_GAP),
     }
     found = {name: (value, wanted, value <= wanted) for name, (value, wanted) in reached.items()}
     if "lifetimes" in parts:
@@ -192,9 +186,8 @@ def report(parts: Mapping[str, Mapping]) -> str:
     lines = [tabulate(rows, heads, tablefmt="github", disable_numparse=True), ""]
     for name, (value, wanted, is_met) in targets(parts).items():
         lines.append(f"{name}: {value:.4g} (target {wanted:g}){'' if is_met else ', NOT MET'}")
-    for name in ("states", "middles"):
-        difference = gap(parts[name], parts["days"])
-        lines.append(f"parameters, {PARTS[name]} to customers in days: {difference:.4g}")
+    difference = gap(parts["uncorrected"], parts["days"])
+    lines.append(f"parameters, uncorrected states to customers: {difference:.4g}")
     return "\n".join(lines)
 
 
@@ -232,8 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ones = np.ones(given.customers)
     inputs = {
         "states": (states, counts),
-        "middles": (in_middles(states), counts),
-        "weeks": (weeks, ones),
+        "uncorrected": (states, counts),
         "days": (days, ones),
         "lifetimes": (days, ones),
     }
