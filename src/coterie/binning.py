@@ -14,7 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 from coterie import tables
 
@@ -63,7 +68,7 @@ class FeatureBinner(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __init__(self, n_bins: int = 32):
         self.n_bins = n_bins
 
-    def fit(self, X: Any, y: Any = None) -> FeatureBinner:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> FeatureBinner:
         """Find the edges of each feature.
 
         Parameters
@@ -71,16 +76,27 @@ class FeatureBinner(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X : array-like of float, shape (n, f)
             NaN is missing. Infinities are allowed and fall into the outer bins.
         y : ignored
+        sample_weight : array-like of float, shape (n,), optional
+            Not negative. A row of weight 2 counts as two rows, one of weight 0 as none.
 
         Raises
         ------
         ValueError
-            If `n_bins` is not between 2 and 254, or X is not a numeric matrix.
+            If `n_bins` is not between 2 and 254, X is not a numeric matrix, or a weight is
+            negative or not finite.
         """
         if not 2 <= self.n_bins <= MAX_BINS:
             raise ValueError(f"n_bins is {self.n_bins}; choose a number from 2 to {MAX_BINS}.")
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
-        self.bin_edges_ = [quantile_edges(column, int(self.n_bins)) for column in X.T]
+        weight = np.ones(len(X))
+        if sample_weight is not None:
+            weight = column_or_1d(sample_weight, dtype=np.float64)
+            check_consistent_length(X, weight)
+            if not (np.isfinite(weight).all() and (weight >= 0).all()):
+                raise ValueError(
+                    "sample_weight holds negative or infinite numbers; give weights >= 0."
+                )
+        self.bin_edges_ = [quantile_edges(column, int(self.n_bins), weight) for column in X.T]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -127,7 +143,7 @@ def bin_values(X: np.ndarray, bin_edges: Sequence[np.ndarray]) -> np.ndarray:
     return bins
 
 
-def quantile_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
+def quantile_edges(values: np.ndarray, n_bins: int, weight: np.ndarray | None = None) -> np.ndarray:
     """Find the edges that cut values into at most `n_bins` bins of similar size.
 
     Parameters
@@ -135,13 +151,18 @@ def quantile_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
     values : ndarray of float64, shape (n,)
         NaN and infinities do not count.
     n_bins : int
+    weight : ndarray of float64, shape (n,), optional
+        How many rows a value counts for; by default one.
 
     Returns
     -------
     ndarray of float64, shape (at most n_bins - 1,)
         Strictly increasing.
     """
-    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    weight = np.ones(len(values)) if weight is None else weight
+    counted = np.isfinite(values) & (weight > 0)
+    distinct, places = np.unique(values[counted], return_inverse=True)
+    counts = np.bincount(places, weights=weight[counted], minlength=len(distinct))
     fits = len(distinct) <= n_bins
     starts = np.arange(1, len(distinct)) if fits else _bin_starts(counts, n_bins)
     below, above = distinct[starts - 1], distinct[starts]
@@ -156,12 +177,12 @@ def _bin_starts(counts: np.ndarray, n_bins: int) -> np.ndarray:
     heavy = _heavy_values(counts, n_bins)
     heavy_positions = np.flatnonzero(heavy)
     reached = np.cumsum(counts)  # rows up to and with each value
-    light_left = int(counts[~heavy].sum())
+    light_left = counts[~heavy].sum()
     heavy_left = len(heavy_positions)
     starts: list[int] = []
     start = 0
     for bins_left in range(n_bins, 1, -1):
-        before = int(reached[start - 1]) if start else 0
+        before = reached[start - 1] if start else 0
         if heavy[start]:
             stop = start + 1
             heavy_left -= 1
@@ -169,11 +190,11 @@ def _bin_starts(counts: np.ndarray, n_bins: int) -> np.ndarray:
             following = np.searchsorted(heavy_positions, start)
             limit = heavy_positions[following] if heavy_left else len(counts)
             target = before + light_left / max(1, bins_left - heavy_left)
-            stop = int(np.searchsorted(reached, target)) + 1
+            stop = min(int(np.searchsorted(reached, target)) + 1, len(counts))
             if stop - 1 > start and target - reached[stop - 2] <= reached[stop - 1] - target:
                 stop -= 1
             stop = int(min(stop, limit))
-            light_left -= int(reached[stop - 1]) - before
+            light_left -= reached[stop - 1] - before
         if stop >= len(counts):
             break
         starts.append(stop)

@@ -1,13 +1,14 @@
 """Learn the probability of an outcome; the fitted form is one table of weights per bin.
 
 The log-odds of a customer are an intercept plus one weight for each feature, looked up by the bin
-of its value. Boosted trees that each split on one feature (Lou et al. 2012, "Intelligible models
-for classification and regression") learn the weights; the table of weights is the estimator.
+of its value (`coterie.additive`). Here is what makes predictions of it: which rows are learned
+from, what learns where there are few, where the intercept comes from, and how the past is tested.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,28 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import log_loss
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
-from coterie.binning import (
-    MAX_BINS,
-    FeatureBinner,
-    bin_set_edges,
-    bin_values,
-    newest_bin_set,
-)
+from coterie.additive import AdditiveClassifier, intercept_shift
+from coterie.binning import FeatureBinner, bin_set_edges, bin_values, newest_bin_set
 
 logger = logging.getLogger("coterie")
 
@@ -56,6 +40,7 @@ PROPENSITY_WEIGHTS_SCHEMA = pa.schema(
         ("origin_count", pa.int64()),
         ("first_origin", pa.date32()),
         ("last_origin", pa.date32()),
+        ("learner", pa.string()),
         ("max_iter", pa.int64()),
         ("calibration", pa.string()),
         ("bin_set_id", pa.string()),
@@ -91,326 +76,10 @@ DEFAULT_MAX_ITER = 150
 # Rows of prior weight that pull the rate of an RFM cell to the base rate.
 RFM_CELL_PRIOR_COUNT = 10
 PROBABILITY_LIMITS = (1e-6, 1 - 1e-6)
-
-
-class AdditiveClassifier(ClassifierMixin, BaseEstimator):
-    """Binary classifier whose log-odds are an intercept plus one weight for each feature's bin.
-
-    Features are cut into bins, gradient boosting without interactions is fitted on the bins (bin 0
-    as its missing value, which joins either side of a split), and the shape of each feature is
-    read off by predicting one row per bin. From then on the table of weights is the estimator:
-    `predict_proba` evaluates nothing else.
-
-    Parameters
-    ----------
-    n_bins : int, default=32
-        Most bins of a feature, beside bin 0 for missing values; unused with `bin_edges`.
-    bin_edges : list of array-like, one for each feature, default=None
-        Increasing edges to use; None fits a `FeatureBinner`.
-    learning_rate : float, default=0.05
-    max_iter : int, default=150
-        Number of trees.
-    max_leaf_nodes : int, default=3
-    min_samples_leaf : int, default=40
-        Rows.
-    l2_regularization : float, default=1.0
-    random_state : int or None, default=0
-        Passed to the boosting, which draws nothing at these settings.
-
-    Attributes
-    ----------
-    classes_ : ndarray, shape (2,)
-        The second class is the positive one.
-    bin_edges_ : list of ndarray of float64, one for each feature
-    weights_ : list of ndarray of float64, one for each feature
-        ``weights_[j][b]`` is the contribution of bin b of feature j to the log-odds, with mean 0
-        over the training rows. A missing value that training never saw weighs 0.
-    intercept_ : float
-        Log-odds.
-    n_iter_ : int
-        Number of trees; not known to an estimator that was read from a table.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only where X is a DataFrame.
-    """
-
-    def __init__(
-        self,
-        n_bins: int = 32,
-        bin_edges: Sequence[Any] | None = None,
-        learning_rate: float = 0.05,
-        max_iter: int = 150,
-        max_leaf_nodes: int = 3,
-        min_samples_leaf: int = 40,
-        l2_regularization: float = 1.0,
-        random_state: int | None = 0,
-    ):
-        self.n_bins = n_bins
-        self.bin_edges = bin_edges
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.max_leaf_nodes = max_leaf_nodes
-        self.min_samples_leaf = min_samples_leaf
-        self.l2_regularization = l2_regularization
-        self.random_state = random_state
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdditiveClassifier:
-        """Learn the weights.
-
-        Parameters
-        ----------
-        X : array-like of float, shape (n, f)
-            NaN is missing.
-        y : array-like, shape (n,)
-            Two classes.
-        sample_weight : array-like of float, shape (n,), optional
-            Not negative. The bins do not depend on it.
-
-        Raises
-        ------
-        ValueError
-            If y does not hold exactly two classes, or `bin_edges` does not fit X.
-        """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
-        weight = _checked_weights(sample_weight, y)
-        self.classes_, target = _encoded_classes(y, weight)
-        if self.bin_edges is None:
-            edges = FeatureBinner(n_bins=self.n_bins).fit(X).bin_edges_
-        else:
-            edges = _checked_edges(self.bin_edges, X.shape[1])
-        self.bin_edges_ = edges
-        bins = bin_values(X, edges)
-        with threadpool_limits(1):
-            booster = self._booster().fit(_missing_as_nan(bins), target, sample_weight=weight)
-            self._read_off(booster, bins, weight)
-        self.n_iter_ = booster.n_iter_
-        return self
-
-    def _booster(self) -> HistGradientBoostingClassifier:
-        return HistGradientBoostingClassifier(
-            learning_rate=self.learning_rate,
-            max_iter=self.max_iter,
-            max_leaf_nodes=self.max_leaf_nodes,
-            min_samples_leaf=self.min_samples_leaf,
-            l2_regularization=self.l2_regularization,
-            random_state=self.random_state,
-            max_bins=255,
-            interaction_cst="no_interactions",
-            early_stopping=False,
-        )
-
-    def _read_off(
-        self, booster: HistGradientBoostingClassifier, bins: np.ndarray, weight: np.ndarray
-    ) -> None:
-        """Read the shape of each feature by predicting one row per bin, all others in bin 1."""
-        bin_counts = [len(edges) + 2 for edges in self.bin_edges_]
-        offsets = np.cumsum([0, *bin_counts])
-        probes = np.ones((offsets[-1] + 1, len(bin_counts)), dtype=np.int64)
-        for position, bin_count in enumerate(bin_counts):
-            probes[offsets[position] : offsets[position + 1], position] = np.arange(bin_count)
-        log_odds = booster.decision_function(_missing_as_nan(probes))
-        reference = float(log_odds[-1])
-        intercept = reference
-        self.weights_ = []
-        for position, bin_count in enumerate(bin_counts):
-            shape = log_odds[offsets[position] : offsets[position + 1]] - reference
-            share = np.bincount(bins[:, position], weights=weight, minlength=bin_count)
-            mean = float(share @ shape / weight.sum())
-            intercept += mean
-            weights = tables.round_significant(shape - mean)
-            if share[0] == 0:
-                weights[0] = 0.0
-            self.weights_.append(weights)
-        self.intercept_ = float(tables.round_significant(intercept))
-
-    def contributions(self, X: Any) -> np.ndarray:
-        """Give what each feature adds to the log-odds.
-
-        Parameters
-        ----------
-        X : array-like of float, shape (n, f)
-
-        Returns
-        -------
-        ndarray of float64, shape (n, f)
-            ``intercept_`` plus the sum of a row is its `decision_function`.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
-        bins = bin_values(X, self.bin_edges_)
-        found = np.empty(X.shape, dtype=np.float64)
-        for position, weights in enumerate(self.weights_):
-            found[:, position] = weights[bins[:, position]]
-        return found
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Give the log-odds of the second class, shape (n,)."""
-        return self.contributions(X).sum(axis=1) + self.intercept_
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Give the probabilities of both classes, shape (n, 2)."""
-        log_odds = self.decision_function(X)
-        return np.column_stack([expit(-log_odds), expit(log_odds)])
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Give the more probable class, shape (n,)."""
-        is_positive = self.decision_function(X) > 0
-        return self.classes_[is_positive.astype(np.int64)]
-
-    def recalibrate_intercept(self, X: Any, y: Any) -> AdditiveClassifier:
-        """Shift the intercept until the mean probability equals the observed rate on some rows.
-
-        Parameters
-        ----------
-        X : array-like of float, shape (n, f)
-        y : array-like, shape (n,)
-            Both classes have to occur.
-
-        Returns
-        -------
-        AdditiveClassifier
-            This estimator, with another ``intercept_``.
-
-        Raises
-        ------
-        ValueError
-            If y holds only one class, or a class that training did not see.
-        """
-        log_odds = self.decision_function(X)
-        y = column_or_1d(y)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y holds the class {unknown[0]}, and the classifier was fitted on "
-                f"{self.classes_.tolist()}; give outcomes of the same classes."
-            )
-        shift = intercept_shift(log_odds, y == self.classes_[1])
-        self.intercept_ = float(tables.round_significant(self.intercept_ + shift))
-        return self
-
-    def to_table(self) -> pa.Table:
-        """Write the fitted estimator as a table.
-
-        Returns
-        -------
-        pa.Table
-            Columns feature, bin, upper_edge, weight and intercept (the same on each row); one row
-            for each feature and bin. Features of a nameless matrix are called x0, x1, ...
-        """
-        check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", _generic_names(self.n_features_in_))
-        columns: dict[str, list] = {"feature": [], "bin": [], "upper_edge": [], "weight": []}
-        for name, edges, weights in zip(names, self.bin_edges_, self.weights_, strict=True):
-            columns["feature"] += [str(name)] * len(weights)
-            columns["bin"] += range(len(weights))
-            columns["upper_edge"] += [None, *edges.tolist(), np.inf]
-            columns["weight"] += weights.tolist()
-        columns["intercept"] = [self.intercept_] * len(columns["bin"])
-        return pa.table(
-            columns,
-            schema=pa.schema(
-                [
-                    ("feature", pa.string()),
-                    ("bin", pa.int64()),
-                    ("upper_edge", pa.float64()),
-                    ("weight", pa.float64()),
-                    ("intercept", pa.float64()),
-                ]
-            ),
-        )
-
-    @classmethod
-    def from_table(
-        cls,
-        table: pa.Table,
-        *,
-        features: Sequence[str] | None = None,
-        classes: Sequence[Any] = (0, 1),
-    ) -> AdditiveClassifier:
-        """Make a stored table an estimator again.
-
-        Parameters
-        ----------
-        table : pa.Table
-            The columns of `to_table`, rows in any order.
-        features : sequence of str, optional
-            The order of the columns of X. By default x0, x1, ... in the order of their numbers,
-            or else the order in which the table names the features.
-        classes : sequence of two classes
-            The second is the positive one.
-
-        Raises
-        ------
-        ValueError
-            If a column or a bin is missing, or the intercept is not one number.
-        """
-        columns = ["feature", "bin", "upper_edge", "weight", "intercept"]
-        tables.require_columns(table, columns, "the table of weights")
-        named = list(dict.fromkeys(table["feature"].to_pylist()))
-        generic = _generic_names(len(named)).tolist()
-        if features is None:
-            features = generic if set(named) == set(generic) else named
-        if set(features) != set(named):
-            raise ValueError(
-                f"the table of weights holds the features {named}, not {list(features)}; "
-                "name the same features."
-            )
-        intercepts = table["intercept"].unique().to_pylist()
-        if len(intercepts) != 1:
-            raise ValueError(
-                f"the table of weights has {len(intercepts)} intercepts; keep the rows of one "
-                "model version."
-            )
-        edges = bin_set_edges(table, features)
-        estimator = cls(bin_edges=edges)
-        estimator.classes_ = np.asarray(classes)
-        estimator.n_features_in_ = len(features)
-        if list(features) != generic:
-            estimator.feature_names_in_ = np.asarray(features, dtype=object)
-        estimator.bin_edges_ = edges
-        estimator.weights_ = [
-            table.filter(pc.equal(table["feature"], feature)).sort_by("bin")["weight"].to_numpy()
-            for feature in features
-        ]
-        estimator.intercept_ = intercepts[0]
-        return estimator
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.classifier_tags.multi_class = False
-        return tags
-
-
-def intercept_shift(log_odds: np.ndarray, outcomes: np.ndarray) -> float:
-    """Find the shift of the log-odds that makes the mean probability the observed rate.
-
-    Parameters
-    ----------
-    log_odds : ndarray of float64, shape (n,)
-    outcomes : ndarray of bool or 0/1, shape (n,)
-
-    Returns
-    -------
-    float
-        Log-odds to add.
-
-    Raises
-    ------
-    ValueError
-        If the outcomes are all equal: no finite shift exists.
-    """
-    rate = float(np.mean(outcomes)) if len(outcomes) else 0.0
-    if not 0 < rate < 1:
-        raise ValueError(
-            "the rows to calibrate on have one class only; give rows with both outcomes."
-        )
-    # At these two shifts every probability lies on one side of the rate.
-    lower = float(logit(rate) - log_odds.max())
-    upper = float(logit(rate) - log_odds.min())
-    if upper - lower < 1e-12:
-        return lower
-    return float(brentq(lambda shift: expit(log_odds + shift).mean() - rate, lower, upper))
+# The horizon's own probability of any purchase by BG/NBD, beside the features.
+NBD_COLUMN = "nbd_purchase_probability"
+# The feature on whose bins it is served.
+NBD_FEATURE = "nbd_purchase_probability_90d"
 
 
 def fit_propensity_weights(
@@ -428,7 +97,8 @@ def fit_propensity_weights(
     training_rows : pa.Table
         Columns model_name, as_of_date (the origin), customer_id, outcome (0 or 1; rows with NULL
         are left out) and each feature. Rows whose outcome window reaches beyond `as_of_date` are
-        left out.
+        left out. Optionally nbd_purchase_probability, the probability by BG/NBD of any purchase in
+        the horizon, which learned from no outcome.
     feature_bins : pa.Table
         Stored bin sets (`coterie.binning.FEATURE_BINS_SCHEMA`); the newest with
         ``bin_settings_hash`` that was fitted by `as_of_date` is used.
@@ -437,17 +107,23 @@ def fit_propensity_weights(
     as_of_date : date or None
         None (no data yet) fits nothing.
     settings : mapping
-        features (list of str), horizons ({model_name: days}), settings_hash, bin_settings_hash,
-        refit_interval_days, and optionally code_version, is_empty ("True" fits nothing), n_bins
-        (32), learning_rate (.05), max_leaf_nodes (3), min_samples_leaf (40), l2_regularization
-        (1.0), max_iter_candidates ([80, 150, 300]), min_positive_count and min_negative_count
-        (200).
+        features (list of str), predictions ({model_name: {"horizon_days": days, "is_purchase":
+        whether the outcome is a purchase, "left_out_features": list of str}}), settings_hash,
+        bin_settings_hash, refit_interval_days, and optionally code_version, is_empty ("True" fits
+        nothing), n_bins (32), learning_rate (.05), max_leaf_nodes (3), min_samples_leaf (40),
+        l2_regularization (1.0), max_iter_candidates ([80, 150, 300]), spline_c (.05),
+        min_positive_count and min_negative_count (200), min_rows_to_boost (2000),
+        min_positives_to_learn (500).
 
     Returns
     -------
     pa.Table
-        `PROPENSITY_WEIGHTS_SCHEMA`: one row for each model, feature and bin. A model with too few
-        positives or negatives, or that is not due, has no rows.
+        `PROPENSITY_WEIGHTS_SCHEMA`: one row for each model, feature and bin; features that a model
+        leaves out weigh 0. A model with too few positives or negatives, or that is not due, has
+        no rows. The column learner says where the weights come from: ``additive`` (boosting and
+        spline), ``spline`` (fewer than min_rows_to_boost rows or min_positives_to_learn
+        positives), or ``nbd`` (fewer than min_positives_to_learn positives of a purchase: the
+        probability by BG/NBD alone, looked up on the bins of nbd_purchase_probability_90d).
 
     Raises
     ------
@@ -483,8 +159,9 @@ def fit_propensity_weights(
 
     fitted_tables = []
     for model_name in due:
-        horizon_days = _horizon(settings, model_name)
-        rows = _read_rows(training_rows, model_name, learner.features)
+        prediction = _Prediction.from_settings(settings, model_name)
+        horizon_days = prediction.horizon_days
+        rows = _read_rows(training_rows, model_name, learner.features, prediction)
         rows = rows.take(rows.is_closed_by(as_of_date, horizon_days))
         if not learner.has_enough(rows.outcome):
             logger.info(
@@ -494,18 +171,22 @@ def fit_propensity_weights(
                 len(rows.outcome),
             )
             continue
-        fit = learner.fit(rows, as_of_date, horizon_days, bin_edges=edges)
+        fit = learner.fit(rows, as_of_date, prediction, bin_edges=edges)
         logger.info(
-            "%s: fitted as of %s on %d rows with %d positives, %d iterations, calibration %s",
+            "%s: fitted as of %s on %d rows with %d positives, learner %s, %d iterations, "
+            "calibration %s",
             model_name,
             as_of_date,
             len(rows.outcome),
             rows.outcome.sum(),
+            fit.learner,
             fit.max_iter,
             fit.calibration,
         )
+        used = [name for name in learner.features if name not in prediction.left_out_features]
+        used += [NBD_COLUMN] if fit.learner == "nbd" else []
         training_fingerprint = tables.fingerprint(
-            rows.table, ["as_of_date", "customer_id", "outcome", *learner.features]
+            rows.table, ["as_of_date", "customer_id", "outcome", *used]
         )
         model_version = tables.version_hash(
             tables.read_setting(settings, "code_version", str, ""),
@@ -523,13 +204,14 @@ def fit_propensity_weights(
             "data_through": tables.as_date(settings.get("data_through")) or as_of_date,
             "horizon_days": horizon_days,
             "settings_hash": settings_hash,
-            "settings": tables.canonical_json({**asdict(learner), "horizon_days": horizon_days}),
+            "settings": tables.canonical_json({**asdict(learner), **asdict(prediction)}),
             "training_fingerprint": training_fingerprint,
             "training_row_count": len(rows.outcome),
             "positive_count": int(rows.outcome.sum()),
             "origin_count": len(origins),
             "first_origin": origins[0].item(),
             "last_origin": origins[-1].item(),
+            "learner": fit.learner,
             "max_iter": fit.max_iter,
             "calibration": fit.calibration,
             "bin_set_id": bin_set_id,
@@ -561,9 +243,9 @@ def backtest_propensity(
     """Predict past origins, each with what could have been learned before it.
 
     Each model whose newest version was fitted by `as_of_date` and has no stored back-test is
-    tested on its newest complete origins. For each of them the bins, the iterations, the weights
-    and the intercept are learned anew from the origins whose outcome window had closed by it. The
-    scorers `base_rate` and `rfm_cell` take their intercept from the same rows as the model.
+    tested on its newest complete origins. For each of them the bins, the learner, the iterations,
+    the weights and the intercept are learned anew from the origins whose outcome window had closed
+    by it. The other scorers take their intercept from the same rows as the model.
 
     Parameters
     ----------
@@ -576,14 +258,17 @@ def backtest_propensity(
     as_of_date : date or None
         None (no data yet) tests nothing.
     settings : mapping
-        As for `fit_propensity_weights`, and optionally max_test_origins (4).
+        As for `fit_propensity_weights`, and optionally max_test_origins (4) and max_test_row_count
+        (20000): of an origin with more customers those whose id has the lowest MD5 are tested, so
+        that the customers of one origin are those of the next.
 
     Returns
     -------
     pa.Table
         `PROPENSITY_BACKTEST_SCHEMA`: one row for each model, test origin, scorer (`model`,
-        `base_rate`, `rfm_cell`) and customer of the test origin, sorted by these. An origin that
-        has too few positives or negatives before it is left out.
+        `base_rate`, `rfm_cell`, and `bg_nbd` where the outcome is a purchase and the training rows
+        hold nbd_purchase_probability) and customer of the test origin, sorted by these. An origin
+        that has too few positives or negatives before it is left out.
 
     Raises
     ------
@@ -597,20 +282,24 @@ def backtest_propensity(
         return empty
     learner = _Learner.from_settings(settings)
     max_test_origins = tables.read_setting(settings, "max_test_origins", int, 4)
+    max_test_row_count = tables.read_setting(settings, "max_test_row_count", int, 20_000)
     versions = _untested_versions(weights, stored, as_of_date, settings)
 
     tested = []
     for model_name, model_version in versions.items():
-        horizon_days = _horizon(settings, model_name)
-        rows = _read_rows(training_rows, model_name, learner.features, with_rfm_cell=True)
+        prediction = _Prediction.from_settings(settings, model_name)
+        horizon_days = prediction.horizon_days
+        rows = _read_rows(
+            training_rows, model_name, learner.features, prediction, with_rfm_cell=True
+        )
         rows = rows.take(rows.is_closed_by(as_of_date, horizon_days))
         for origin in np.unique(rows.origin)[-max_test_origins:]:
             train = rows.take(rows.is_closed_by(origin, horizon_days))
-            test = rows.take(rows.origin == origin)
+            test = _sampled(rows.take(rows.origin == origin), max_test_row_count)
             if not learner.has_enough(train.outcome):
                 logger.info("%s: too few outcomes before %s, not tested", model_name, origin)
                 continue
-            probabilities = _fold_probabilities(learner, train, test, origin, horizon_days)
+            probabilities = _fold_probabilities(learner, prediction, train, test, origin)
             logger.info(
                 "%s: tested at %s on %d customers, trained on %d rows",
                 model_name,
@@ -641,6 +330,30 @@ def backtest_propensity(
 
 
 @dataclass(frozen=True)
+class _Prediction:
+    """What is predicted by one model."""
+
+    horizon_days: int
+    is_purchase: bool
+    left_out_features: list[str]
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], model_name: str) -> _Prediction:
+        predictions = tables.read_setting(settings, "predictions", dict)
+        if model_name not in predictions:
+            raise ValueError(
+                f"the setting predictions does not hold the model {model_name}; add it, or leave "
+                "the rows of this model out."
+            )
+        found = predictions[model_name]
+        return cls(
+            horizon_days=tables.read_setting(found, "horizon_days", int),
+            is_purchase=tables.is_true(found.get("is_purchase")),
+            left_out_features=tables.read_setting(found, "left_out_features", list, []),
+        )
+
+
+@dataclass(frozen=True)
 class _Rows:
     """The labelled rows of one model, sorted by origin and customer."""
 
@@ -648,6 +361,7 @@ class _Rows:
     origin: np.ndarray  # datetime64[D], shape (n,)
     outcome: np.ndarray  # int64, shape (n,)
     X: np.ndarray  # float64, shape (n, f)
+    nbd: np.ndarray  # float64, shape (n,), NaN where there is no probability by BG/NBD
 
     def take(self, mask: np.ndarray) -> _Rows:
         return _Rows(
@@ -655,11 +369,15 @@ class _Rows:
             origin=self.origin[mask],
             outcome=self.outcome[mask],
             X=self.X[mask],
+            nbd=self.nbd[mask],
         )
 
     def is_closed_by(self, date: Any, horizon_days: int) -> np.ndarray:
         """Mark the rows whose outcome window had ended by a date."""
         return self.origin + np.timedelta64(horizon_days, "D") <= np.datetime64(date, "D")
+
+    def has_nbd(self) -> bool:
+        return bool(np.isfinite(self.nbd).any())
 
 
 @dataclass(frozen=True)
@@ -667,6 +385,7 @@ class _Fit:
     """A calibrated classifier and how it came to be."""
 
     classifier: AdditiveClassifier
+    learner: str
     max_iter: int
     calibration: str
     calibration_rows: np.ndarray  # bool, shape (n,)
@@ -683,8 +402,11 @@ class _Learner:
     min_samples_leaf: int
     l2_regularization: float
     max_iter_candidates: list[int]
+    spline_c: float
     min_positive_count: int
     min_negative_count: int
+    min_rows_to_boost: int
+    min_positives_to_learn: int
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> _Learner:
@@ -697,8 +419,13 @@ class _Learner:
             min_samples_leaf=tables.read_setting(settings, "min_samples_leaf", int, 40),
             l2_regularization=tables.read_setting(settings, "l2_regularization", float, 1.0),
             max_iter_candidates=sorted({int(candidate) for candidate in candidates}),
+            spline_c=tables.read_setting(settings, "spline_c", float, 0.05),
             min_positive_count=tables.read_setting(settings, "min_positive_count", int, 200),
             min_negative_count=tables.read_setting(settings, "min_negative_count", int, 200),
+            min_rows_to_boost=tables.read_setting(settings, "min_rows_to_boost", int, 2000),
+            min_positives_to_learn=tables.read_setting(
+                settings, "min_positives_to_learn", int, 500
+            ),
         )
 
     def has_enough(self, outcome: np.ndarray) -> bool:
@@ -712,21 +439,49 @@ class _Learner:
         self,
         rows: _Rows,
         as_of: Any,
-        horizon_days: int,
+        prediction: _Prediction,
         bin_edges: list[np.ndarray] | None = None,
     ) -> _Fit:
-        """Choose the iterations, fit on all rows, and take the intercept from the right ones."""
+        """Choose learner and iterations, fit on all rows, take the intercept from the right ones.
+
+        The bins of a back-test are fitted on its own rows.
+        """
         if bin_edges is None:
             bin_edges = FeatureBinner(n_bins=self.n_bins).fit(rows.X).bin_edges_
-        max_iter = self.choose_max_iter(rows, horizon_days, bin_edges)
-        classifier = self.classifier(bin_edges, max_iter).fit(rows.X, rows.outcome)
-        calibration, mask = calibration_rows(rows.origin, rows.outcome, as_of, horizon_days)
+        learner = self.choose_learner(rows, prediction)
+        max_iter = 0
+        if learner == "nbd":
+            classifier = _nbd_classifier(
+                bin_edges, self.features.index(NBD_FEATURE), rows.X, rows.nbd
+            )
+        elif learner == "spline":
+            classifier = self.classifier(bin_edges, parts="spline").fit(rows.X, rows.outcome)
+        else:
+            max_iter = self.choose_max_iter(rows, prediction.horizon_days, bin_edges)
+            classifier = self.classifier(bin_edges, max_iter=max_iter).fit(rows.X, rows.outcome)
+        calibration, mask = calibration_rows(
+            rows.origin, rows.outcome, as_of, prediction.horizon_days
+        )
         if calibration != "none":
             classifier.recalibrate_intercept(rows.X[mask], rows.outcome[mask])
-        return _Fit(classifier, max_iter, calibration, mask)
+        return _Fit(classifier, learner, max_iter, calibration, mask)
 
-    def classifier(self, bin_edges: list[np.ndarray], max_iter: int) -> AdditiveClassifier:
+    def choose_learner(self, rows: _Rows, prediction: _Prediction) -> str:
+        """Choose what a number of rows and positives allows to learn."""
+        if rows.outcome.sum() < self.min_positives_to_learn:
+            is_served = NBD_FEATURE in self.features and bool(
+                np.isfinite(rows.X[:, self.features.index(NBD_FEATURE)]).any()
+            )
+            if prediction.is_purchase and is_served and rows.has_nbd():
+                return "nbd"
+            return "spline"
+        return "spline" if len(rows.outcome) < self.min_rows_to_boost else "additive"
+
+    def classifier(
+        self, bin_edges: list[np.ndarray], parts: str = "blend", max_iter: int = DEFAULT_MAX_ITER
+    ) -> AdditiveClassifier:
         return AdditiveClassifier(
+            parts=parts,
             n_bins=self.n_bins,
             bin_edges=bin_edges,
             learning_rate=self.learning_rate,
@@ -734,30 +489,63 @@ class _Learner:
             max_leaf_nodes=self.max_leaf_nodes,
             min_samples_leaf=self.min_samples_leaf,
             l2_regularization=self.l2_regularization,
+            C=self.spline_c,
         )
 
     def choose_max_iter(self, rows: _Rows, horizon_days: int, bin_edges: list[np.ndarray]) -> int:
         """Choose the candidate with the least log loss on the newest origin, the fewest on ties.
 
-        The trees are grown on the origins whose outcome window had closed by it. The first trees
-        of a longer fit are the trees of a shorter one, so one fit tries all candidates.
+        Learned from are the origins whose outcome window had closed by it.
         """
         newest = rows.origin.max()
         early = rows.take(rows.is_closed_by(newest, horizon_days))
         late = rows.take(rows.origin == newest)
         if not self.has_enough(early.outcome) or len(np.unique(late.outcome)) < 2:
             return DEFAULT_MAX_ITER
-        booster = self.classifier(bin_edges, self.max_iter_candidates[-1])._booster()
-        losses = {}
-        with threadpool_limits(1):
-            booster.fit(_missing_as_nan(bin_values(early.X, bin_edges)), early.outcome)
-            late_bins = _missing_as_nan(bin_values(late.X, bin_edges))
-            stages = booster.staged_predict_proba(late_bins)
-            for iteration, probability in enumerate(stages, start=1):
-                if iteration in self.max_iter_candidates:
-                    loss = log_loss(late.outcome, probability[:, 1])
-                    losses[iteration] = float(tables.round_significant(loss))
-        return min(losses, key=lambda iteration: (losses[iteration], iteration))
+        losses = self.classifier(bin_edges).losses_by_max_iter(
+            early.X, early.outcome, late.X, late.outcome, self.max_iter_candidates
+        )
+        return min(losses, key=lambda max_iter: (losses[max_iter], max_iter))
+
+
+def _nbd_classifier(
+    bin_edges: list[np.ndarray], position: int, X: np.ndarray, probability: np.ndarray
+) -> AdditiveClassifier:
+    """Write given probabilities as weights over the bins of one feature; the others weigh 0.
+
+    A bin gets the log-odds of the mean probability of its rows, one without rows lies between its
+    neighbours, and a missing value gets the overall mean.
+    """
+    known = np.isfinite(probability)
+    bins = bin_values(X[known], bin_edges)[:, position]
+    bin_count = len(bin_edges[position]) + 2
+    row_count = np.bincount(bins, minlength=bin_count)
+    filled = np.flatnonzero(row_count[1:]) + 1
+    means = np.full(bin_count, probability[known].mean())
+    sums = np.bincount(bins, weights=probability[known], minlength=bin_count)
+    means[filled] = sums[filled] / row_count[filled]
+    log_odds = logit(np.clip(means, *PROBABILITY_LIMITS))
+    if len(filled):
+        log_odds[1:] = np.interp(np.arange(1, bin_count), filled, log_odds[filled])
+    intercept = row_count @ log_odds / row_count.sum()
+    weights = [np.zeros(len(edges) + 2) for edges in bin_edges]
+    weights[position] = tables.round_significant(log_odds - intercept)
+    return AdditiveClassifier.from_weights(
+        bin_edges, weights, float(tables.round_significant(intercept))
+    )
+
+
+def _sampled(rows: _Rows, limit: int) -> _Rows:
+    """Keep the rows of at most this many customers, those whose id has the lowest MD5."""
+    if len(rows.outcome) <= limit:
+        return rows
+    hashes = [
+        hashlib.md5(customer_id.encode(), usedforsecurity=False).hexdigest()
+        for customer_id in rows.table["customer_id"].to_pylist()
+    ]
+    kept = np.zeros(len(hashes), dtype=bool)
+    kept[np.argsort(np.array(hashes), kind="stable")[:limit]] = True
+    return rows.take(kept)
 
 
 def calibration_rows(
@@ -802,10 +590,10 @@ def _can_calibrate(outcome: np.ndarray) -> bool:
 
 
 def _fold_probabilities(
-    learner: _Learner, train: _Rows, test: _Rows, origin: Any, horizon_days: int
+    learner: _Learner, prediction: _Prediction, train: _Rows, test: _Rows, origin: Any
 ) -> dict[str, np.ndarray]:
     """Predict the rows of a test origin with each scorer."""
-    fit = learner.fit(train, origin, horizon_days)
+    fit = learner.fit(train, origin, prediction)
     base_rate = train.outcome.mean()
     cell_rates = _cell_rates(train, base_rate)
     log_odds = {
@@ -814,6 +602,10 @@ def _fold_probabilities(
             [cell_rates.get(cell, base_rate) for cell in rows.table["rfm_cell"].to_pylist()]
         ),
     }
+    if prediction.is_purchase and train.has_nbd() and test.has_nbd():
+        log_odds["bg_nbd"] = lambda rows: logit(
+            np.clip(np.where(np.isnan(rows.nbd), base_rate, rows.nbd), *PROBABILITY_LIMITS)
+        )
     probabilities = {"model": fit.classifier.predict_proba(test.X)[:, 1]}
     calibration = train.take(fit.calibration_rows)
     for scorer_name, scorer in log_odds.items():
@@ -865,16 +657,6 @@ def _model_names(training_rows: pa.Table) -> list[str]:
     return sorted(set(training_rows["model_name"].drop_null().to_pylist()))
 
 
-def _horizon(settings: Mapping[str, Any], model_name: str) -> int:
-    horizons = {k: v["horizon_days"] for k, v in tables.read_setting(settings, "predictions", dict).items()}
-    if model_name not in horizons:
-        raise ValueError(
-            f"the setting horizons has no days for the model {model_name}; add them, or leave the "
-            "rows of this model out."
-        )
-    return int(horizons[model_name])
-
-
 def _bin_set(
     feature_bins: pa.Table, as_of_date: datetime.date, settings: Mapping[str, Any]
 ) -> pa.Table | None:
@@ -895,12 +677,18 @@ def _read_rows(
     training_rows: pa.Table,
     model_name: str,
     features: Sequence[str],
+    prediction: _Prediction,
     with_rfm_cell: bool = False,
 ) -> _Rows:
-    """Read the labelled rows of one model, sorted by origin and customer."""
+    """Read the labelled rows of one model, sorted by origin and customer.
+
+    A feature that the model leaves out has no values, so that it weighs 0 in every bin.
+    """
     name = "the training rows"
+    optional = [NBD_COLUMN] if NBD_COLUMN in training_rows.column_names else []
+    optional += ["rfm_cell"] if with_rfm_cell else []
     columns = ["as_of_date", "customer_id", "outcome", *features]
-    columns += ["rfm_cell"] if with_rfm_cell else []
+    columns += [column for column in optional if column not in columns]
     tables.require_columns(training_rows, ["model_name", *columns], name)
     rows = training_rows.filter(pc.equal(training_rows["model_name"], model_name))
     rows = rows.filter(rows["outcome"].is_valid()).select(columns)
@@ -916,66 +704,17 @@ def _read_rows(
     outcome = tables.feature_matrix(rows, ["outcome"])[:, 0]
     if not np.isin(outcome, [0, 1]).all():
         raise ValueError(f"the column outcome of {model_name} holds other values than 0 and 1.")
+    X = tables.feature_matrix(rows, features)
+    X[:, np.isin(features, prediction.left_out_features)] = np.nan
+    nbd = np.full(len(outcome), np.nan)
+    if NBD_COLUMN in columns:
+        nbd = tables.feature_matrix(rows, [NBD_COLUMN])[:, 0]
+        if ((nbd < 0) | (nbd > 1)).any():
+            raise ValueError(f"the column {NBD_COLUMN} of {model_name} lies outside 0 to 1.")
     return _Rows(
         table=rows,
         origin=tables.date_array(rows["as_of_date"]),
         outcome=outcome.astype(np.int64),
-        X=tables.feature_matrix(rows, features),
+        X=X,
+        nbd=nbd,
     )
-
-
-def _missing_as_nan(bins: np.ndarray) -> np.ndarray:
-    """Give bins as the boosting takes them: it learns at each split which side bin 0 belongs to.
-
-    A column without any value stays at the constant 0, as the boosting cannot take it.
-    """
-    return np.where((bins == 0) & (bins > 0).any(axis=0), np.nan, bins)
-
-
-def _generic_names(count: int) -> np.ndarray:
-    return np.array([f"x{position}" for position in range(count)], dtype=object)
-
-
-def _encoded_classes(y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the two classes, and y as 0 and 1."""
-    check_classification_targets(y)
-    target_type = type_of_target(y, input_name="y")
-    classes, target = np.unique(y, return_inverse=True)
-    if len(classes) > 2:
-        raise ValueError(
-            "Only binary classification is supported. The type of the target is "
-            f"{target_type}; keep two classes."
-        )
-    if len(np.unique(target[weight > 0])) < 2:
-        raise ValueError("y has one class only; give rows of two classes with positive weights.")
-    return classes, target
-
-
-def _checked_weights(sample_weight: Any, y: np.ndarray) -> np.ndarray:
-    if sample_weight is None:
-        return np.ones(len(y))
-    weight = column_or_1d(sample_weight, dtype=np.float64)
-    check_consistent_length(weight, y)
-    if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("sample_weight holds negative or infinite numbers; give weights >= 0.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all rows; give some rows a weight above 0.")
-    return weight
-
-
-def _checked_edges(bin_edges: Sequence[Any], feature_count: int) -> list[np.ndarray]:
-    edges = [np.asarray(feature_edges, dtype=np.float64) for feature_edges in bin_edges]
-    if len(edges) != feature_count:
-        raise ValueError(
-            f"bin_edges has edges for {len(edges)} features, and X has {feature_count} features; "
-            "give one list of edges for each feature."
-        )
-    for position, feature_edges in enumerate(edges):
-        if len(feature_edges) >= MAX_BINS or not (
-            np.isfinite(feature_edges).all() and (np.diff(feature_edges) > 0).all()
-        ):
-            raise ValueError(
-                f"bin_edges of feature {position} have to be finite, increasing and fewer than "
-                f"{MAX_BINS}; fit them with FeatureBinner."
-            )
-    return edges

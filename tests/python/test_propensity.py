@@ -35,202 +35,17 @@ SETTINGS = {
     "bin_settings_hash": "bins",
     "code_version": "1",
     "refit_interval_days": "30",
-    "horizons": {"purchase_30d": 30, "purchase_90d": 90},
+    "predictions": {
+        "purchase_30d": {"horizon_days": 30, "is_purchase": True, "left_out_features": []},
+        "purchase_90d": {"horizon_days": 90, "is_purchase": True, "left_out_features": []},
+    },
+    "min_rows_to_boost": 500,
+    "min_positives_to_learn": 50,
     "min_positive_count": 50,
     "min_negative_count": 50,
     "max_iter_candidates": [20, 40],
     "is_empty": "False",
 }
-
-
-@parametrize_with_checks([AdditiveClassifier()])
-def test_the_classifier_is_a_scikit_learn_classifier(estimator, check):
-    check(estimator)
-
-
-def simulated(count=2000, seed=0):
-    """Additive, non-linear, with missing values that carry meaning."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(count, 6))
-    X[:, 1] = rng.poisson(1.0, count)
-    X[:, 2] = rng.lognormal(size=count)
-    X[rng.random(count) < 0.2, 3] = np.nan
-    log_odds = (
-        1.5 * np.abs(X[:, 0])
-        - 1.0 * (X[:, 1] == 0)
-        + 0.8 * np.log(X[:, 2])
-        + np.where(np.isnan(X[:, 3]), -1.0, np.sin(2 * np.nan_to_num(X[:, 3])))
-        - 1.5
-    )
-    return X, (rng.random(count) < expit(log_odds)).astype(int)
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    return AdditiveClassifier().fit(*simulated())
-
-
-def test_two_groups_get_their_own_rates():
-    X = np.repeat([0.0, 1.0], 500)[:, np.newaxis]
-    y = np.concatenate([np.arange(500) < 100, np.arange(500) < 300])
-    classifier = AdditiveClassifier(max_iter=400, l2_regularization=0).fit(X, y)
-    np.testing.assert_allclose(classifier.predict_proba([[0], [1]])[:, 1], [0.2, 0.6], atol=1e-6)
-    assert classifier.intercept_ == pytest.approx((logit(0.2) + logit(0.6)) / 2, abs=1e-5)
-
-
-def test_the_table_equals_the_boosting_it_was_read_from(fitted):
-    X, y = simulated()
-    bins = bin_values(X, FeatureBinner().fit(X).bin_edges_).astype(float)
-    bins[bins == 0] = np.nan
-    booster = HistGradientBoostingClassifier(
-        learning_rate=0.05,
-        max_iter=150,
-        max_leaf_nodes=3,
-        min_samples_leaf=40,
-        l2_regularization=1.0,
-        interaction_cst="no_interactions",
-        early_stopping=False,
-    ).fit(bins, y)
-    np.testing.assert_allclose(
-        fitted.decision_function(X), booster.decision_function(bins), atol=1e-9
-    )
-
-
-def test_contributions_have_mean_0_in_training(fitted):
-    contributions = fitted.contributions(simulated()[0])
-    np.testing.assert_allclose(contributions.mean(axis=0), 0, atol=1e-10)
-
-
-@settings(max_examples=40, deadline=None)
-@given(X=arrays(np.float64, (5, 6), elements=st.floats()))
-def test_contributions_and_intercept_are_the_log_odds_of_any_row(fitted, X):
-    log_odds = fitted.contributions(X).sum(axis=1) + fitted.intercept_
-    probability = fitted.predict_proba(X)
-    np.testing.assert_array_equal(fitted.decision_function(X), log_odds)
-    np.testing.assert_allclose(logit(probability[:, 1]), log_odds, atol=1e-9)
-    np.testing.assert_allclose(probability.sum(axis=1), 1)
-
-
-def test_a_missing_value_that_training_never_saw_is_neutral():
-    X, y = simulated()
-    X = X[:, :2]
-    classifier = AdditiveClassifier().fit(X, y)
-    assert [weights[0] for weights in classifier.weights_] == [0.0, 0.0]
-    assert classifier.decision_function([[np.nan, np.nan]])[0] == classifier.intercept_
-
-
-def test_a_column_without_values_weighs_nothing():
-    X, y = simulated()
-    X[:, 5] = np.nan
-    classifier = AdditiveClassifier().fit(X, y)
-    np.testing.assert_array_equal(classifier.weights_[5], [0.0, 0.0])
-
-
-def test_given_edges_are_kept_and_an_unseen_bin_follows_its_neighbour():
-    X, y = simulated()
-    edges = [[-1.0, 0.0, 1.0, 50.0]]
-    classifier = AdditiveClassifier(bin_edges=edges).fit(X[:, :1], y)
-    np.testing.assert_array_equal(classifier.bin_edges_[0], edges[0])
-    assert classifier.weights_[0][5] == classifier.weights_[0][4]
-
-
-@pytest.mark.parametrize("edges", [[[1.0]], [[1.0, 1.0], [0.0]], [[2.0, np.inf], [0.0]]])
-def test_edges_that_do_not_fit_are_refused(edges):
-    X, y = simulated()
-    with pytest.raises(ValueError, match="bin_edges"):
-        AdditiveClassifier(bin_edges=edges).fit(X[:, :2], y)
-
-
-@pytest.mark.parametrize("use_names", [True, False])
-def test_a_stored_table_predicts_exactly_as_its_estimator(use_names):
-    import pandas as pd
-
-    X, y = simulated()
-    X = np.hstack([X, X])  # from x10 on, names do not sort as numbers do
-    if use_names:
-        X = pd.DataFrame(X, columns=list("lkjihgfedcba"))
-    classifier = AdditiveClassifier().fit(X, y)
-    table = classifier.to_table()
-    shuffled = table.take(np.random.default_rng(0).permutation(table.num_rows))
-    features = list(X.columns) if use_names else None
-    for read in (
-        AdditiveClassifier.from_table(table),
-        AdditiveClassifier.from_table(shuffled, features=features),
-    ):
-        np.testing.assert_array_equal(read.predict_proba(X), classifier.predict_proba(X))
-        np.testing.assert_array_equal(read.predict(X), classifier.predict(X))
-        assert read.to_table().equals(table)
-    again = clone(read).fit(X, y)
-    assert again.bin_edges_[0].tolist() == classifier.bin_edges_[0].tolist()
-
-
-def test_a_table_that_is_no_estimator_is_refused(fitted):
-    table = fitted.to_table()
-    with pytest.raises(ValueError, match="2 intercepts"):
-        AdditiveClassifier.from_table(
-            pa.concat_tables(
-                [table, table.set_column(4, "intercept", pa.array([9.0] * table.num_rows))]
-            )
-        )
-    with pytest.raises(ValueError, match="bins of feature x0"):
-        AdditiveClassifier.from_table(table.slice(1))
-    with pytest.raises(ValueError, match="x3"):
-        AdditiveClassifier.from_table(table, features=["x3"])
-    with pytest.raises(ValueError, match="no column weight"):
-        AdditiveClassifier.from_table(table.drop_columns("weight"))
-
-
-def test_row_order_and_threads_change_no_weight(fitted):
-    X, y = simulated()
-    order = np.random.default_rng(1).permutation(len(X))
-    with threadpool_limits(2):
-        other = AdditiveClassifier(random_state=7).fit(X[order], y[order])
-    assert other.to_table().equals(fitted.to_table())
-
-
-def test_the_recalibrated_mean_is_the_observed_rate(fitted):
-    X, y = simulated(seed=1)
-    classifier = AdditiveClassifier.from_table(fitted.to_table())
-    late = (y == 1) | (np.arange(len(y)) % 4 == 0)
-    classifier.recalibrate_intercept(X[late], y[late])
-    assert classifier.predict_proba(X[late])[:, 1].mean() == pytest.approx(y[late].mean())
-    assert classifier.intercept_ > fitted.intercept_
-    with pytest.raises(ValueError, match="one class only"):
-        classifier.recalibrate_intercept(X[:2], [1, 1])
-    with pytest.raises(ValueError, match="holds the class 2"):
-        classifier.recalibrate_intercept(X[:2], [1, 2])
-
-
-@given(
-    arrays(np.float64, st.integers(2, 30), elements=st.floats(-30, 30)),
-    st.integers(1, 10),
-)
-def test_the_shift_meets_the_rate_from_anywhere(log_odds, positives):
-    outcomes = np.arange(len(log_odds)) < min(positives, len(log_odds) - 1)
-    shifted = expit(log_odds + intercept_shift(log_odds, outcomes))
-    assert shifted.mean() == pytest.approx(outcomes.mean(), abs=1e-8)
-
-
-def test_accuracy_matches_a_small_lightgbm_on_additive_data():
-    lightgbm = pytest.importorskip("lightgbm")
-    X, y = simulated(8000, seed=2)
-    X_test, y_test = simulated(40_000, seed=3)
-    peer = lightgbm.LGBMClassifier(
-        num_leaves=6,
-        n_estimators=150,
-        learning_rate=0.05,
-        colsample_bytree=0.7,
-        subsample=0.8,
-        subsample_freq=1,
-        min_child_samples=40,
-        n_jobs=1,
-        random_state=0,
-        verbose=-1,
-    ).fit(X, y)
-    ours = AdditiveClassifier(max_iter=300).fit(X, y).predict_proba(X_test)[:, 1]
-    theirs = peer.predict_proba(X_test)[:, 1]
-    assert roc_auc_score(y_test, ours) > roc_auc_score(y_test, theirs) - 0.005
-    assert log_loss(y_test, ours) < log_loss(y_test, theirs) + 0.005
 
 
 def training_rows(
@@ -436,8 +251,8 @@ def test_wrong_input_is_named(rows):
         fit(with_column(rows, "outcome", [2] * rows.num_rows))
     with pytest.raises(ValueError, match="several rows of the same"):
         fit(pa.concat_tables([rows, rows]))
-    with pytest.raises(ValueError, match="horizons has no days for the model purchase_30d"):
-        fit(rows, horizons={})
+    with pytest.raises(ValueError, match="predictions does not hold the model purchase_30d"):
+        fit(rows, predictions={})
     with pytest.raises(ValueError, match="bin_settings_hash"):
         fit(rows, bin_settings_hash="unknown")
     with pytest.raises(ValueError, match="the setting features is missing"):
@@ -447,7 +262,7 @@ def test_wrong_input_is_named(rows):
 def test_iterations_are_chosen_where_the_origins_suffice_else_150(rows):
     assert fit(rows, max_iter_candidates=[3, 60])["max_iter"][0].as_py() == 60
     short = training_rows(origin_count=2, per_origin=200)
-    weights = fit(short, min_positive_count=100, min_negative_count=100)
+    weights = fit(short, min_positive_count=100, min_negative_count=100, min_rows_to_boost=100)
     assert weights["max_iter"][0].as_py() == 150
 
 
@@ -561,7 +376,7 @@ def test_a_backtest_never_learns_from_what_was_not_yet_known(model):
             "settings_hash": ["s"],
         }
     )
-    horizon = SETTINGS["horizons"][model]
+    horizon = SETTINGS["predictions"][model]["horizon_days"]
     tested = backtest(rows, version)
     for origin in tested["origin"].unique():
         closed_by = pa.scalar(origin.as_py() - datetime.timedelta(days=horizon))

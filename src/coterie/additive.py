@@ -1,0 +1,926 @@
+"""Additive estimators whose fitted form is one table of weights over the bins of features.
+
+A prediction is an intercept plus one weight for each feature, looked up by the bin of its value.
+Two learners give the weights, and their average is kept: boosted trees that each split on one
+feature (Lou et al. 2012, "Intelligible models for classification and regression"), and penalised
+cubic splines of the ranks of the values (Eilers & Marx 1996, "Flexible smoothing with B-splines
+and penalties", here with a ridge penalty), evaluated on the same bins.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.optimize import brentq, minimize
+from scipy.sparse import block_diag, csr_matrix
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.preprocessing import SplineTransformer
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+from threadpoolctl import threadpool_limits
+
+from coterie import tables
+from coterie.binning import MAX_BINS, FeatureBinner, bin_set_edges, bin_values
+
+PARTS = ("blend", "boosting", "spline")
+
+# Rows whose spline columns are written out at a time.
+_CHUNK_ROW_COUNT = 4096
+
+
+class _AdditiveEstimator(BaseEstimator, ABC):
+    """What the estimators share: bins, the two parts, the table, and its contributions.
+
+    A subclass stores the parameters, and says what its boosting and its spline minimise.
+    """
+
+    @abstractmethod
+    def _booster(self) -> Any:
+        """Give the unfitted boosting."""
+
+    @abstractmethod
+    def _staged_raw_predictions(self, booster: Any, bins: np.ndarray) -> Iterable[np.ndarray]:
+        """Give the raw predictions after each tree, on the scale on which weights add up."""
+
+    @abstractmethod
+    def _spline_coefficients(
+        self, design: _SplineDesign, target: np.ndarray, weight: np.ndarray
+    ) -> np.ndarray:
+        """Give the intercept and one coefficient for each column of the design."""
+
+    def _fit(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
+        """Learn the table from numbers that were checked."""
+        bins, target, weight = self._prepare(X, target, weight)
+        found = []
+        # One thread: sums over rows would differ in their last bits from count to count.
+        with threadpool_limits(1):
+            if self.parts != "spline":
+                found += self._boosted_stages(bins, target, weight, [self.max_iter])
+            if self.parts != "boosting":
+                found.append(self._spline_part(bins, target, weight))
+        self._keep(found, bins, weight)
+        self.n_iter_ = 0 if self.parts == "spline" else self.max_iter
+
+    def _prepare(
+        self, X: np.ndarray, target: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give bins, target and weight of the rows that count, in an order of their own."""
+        if self.parts not in PARTS:
+            raise ValueError(f"parts is {self.parts!r}; choose one of {', '.join(PARTS)}.")
+        counts = weight > 0
+        X, target, weight = X[counts], target[counts], weight[counts]
+        if self.bin_edges is None:
+            binner = FeatureBinner(n_bins=self.n_bins).fit(X, sample_weight=weight)
+            self.bin_edges_ = binner.bin_edges_
+        else:
+            self.bin_edges_ = _checked_edges(self.bin_edges, X.shape[1])
+        bins = bin_values(X, self.bin_edges_)
+        # Sums follow the order of the rows in their last bits. Sorted by all that is learned from,
+        # rows that change places are equal rows.
+        order = _content_order(bins, target, weight)
+        return bins[order], target[order], weight[order]
+
+    def _boosted_stages(
+        self, bins: np.ndarray, target: np.ndarray, weight: np.ndarray, stages: Sequence[int]
+    ) -> Iterable[np.ndarray]:
+        """Give the raw weights of the boosting after each of these numbers of trees.
+
+        The shape of each feature is read off by predicting one row per bin, all others in bin 1.
+        """
+        booster = self._booster().fit(_missing_as_nan(bins), target, sample_weight=weight)
+        offsets = self._offsets()
+        probes = np.ones((offsets[-1] + 1, bins.shape[1]), dtype=np.int64)
+        for position, (start, stop) in enumerate(pairwise(offsets)):
+            probes[start:stop, position] = np.arange(stop - start)
+        predictions = self._staged_raw_predictions(booster, _missing_as_nan(probes))
+        for stage, predicted in enumerate(predictions, start=1):
+            if stage in stages:
+                # The last probe has all features in bin 1: it is the intercept of the others.
+                yield np.concatenate([[predicted[-1]], predicted[:-1] - predicted[-1]])
+
+    def _spline_part(self, bins: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Give the raw weights of the spline."""
+        design = _SplineDesign(bins, weight, self._offsets(), self.n_knots, self.degree)
+        coefficients = self._spline_coefficients(design, target, weight)
+        return np.concatenate([coefficients[:1], design.basis @ coefficients[1:]])
+
+    def _keep(self, parts: Sequence[np.ndarray], bins: np.ndarray, weight: np.ndarray) -> None:
+        """Make the average of some raw weights the table, each feature with mean 0 in training."""
+        raw = np.mean(parts, axis=0)
+        intercept = raw[0]
+        self.weights_ = []
+        offsets = self._offsets() + 1
+        for position, (start, stop) in enumerate(pairwise(offsets)):
+            shape = raw[start:stop]
+            share = np.bincount(bins[:, position], weights=weight, minlength=stop - start)
+            mean = share @ shape / weight.sum()
+            intercept += mean
+            weights = tables.round_significant(shape - mean)
+            if share[0] == 0:
+                weights[0] = 0.0
+            if np.count_nonzero(share) == 1:
+                weights[:] = 0.0
+            self.weights_.append(weights)
+        self.intercept_ = float(tables.round_significant(intercept))
+
+    def _offsets(self) -> np.ndarray:
+        """Give where the bins of each feature start among the bins of all, and where they end."""
+        return np.cumsum([0, *(len(edges) + 2 for edges in self.bin_edges_)])
+
+    def _losses(
+        self,
+        X: np.ndarray,
+        target: np.ndarray,
+        X_late: np.ndarray,
+        late_target: np.ndarray,
+        candidates: Sequence[int],
+    ) -> dict[int, float]:
+        """Give the loss on later rows by the number of trees.
+
+        The first trees of a longer fit are the trees of a shorter one, so one fit tries all.
+        """
+        trial = type(self)(**{**self.get_params(deep=False), "max_iter": max(candidates)})
+        bins, target, weight = trial._prepare(X, target, np.ones(len(X)))
+        late_bins = bin_values(X_late, trial.bin_edges_)
+        losses = {}
+        with threadpool_limits(1):
+            others = []
+            if trial.parts == "blend":
+                others.append(trial._spline_part(bins, target, weight))
+            stages = sorted(set(candidates))
+            for stage, part in zip(
+                stages, trial._boosted_stages(bins, target, weight, stages), strict=True
+            ):
+                trial._keep([part, *others], bins, weight)
+                raw = trial._look_up(late_bins).sum(axis=1) + trial.intercept_
+                losses[stage] = trial._loss(late_target, raw)
+        return losses
+
+    def contributions(self, X: Any) -> np.ndarray:
+        """Give what each feature adds to the prediction, on the scale on which weights add up.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, f)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, f)
+            ``intercept_`` plus the sum of a row is the log-odds of a classifier and the prediction
+            of a regressor.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
+        return self._look_up(bin_values(X, self.bin_edges_))
+
+    def _look_up(self, bins: np.ndarray) -> np.ndarray:
+        found = np.empty(bins.shape, dtype=np.float64)
+        for position, weights in enumerate(self.weights_):
+            found[:, position] = weights[bins[:, position]]
+        return found
+
+    def to_table(self) -> pa.Table:
+        """Write the fitted estimator as a table.
+
+        Returns
+        -------
+        pa.Table
+            Columns feature, bin, upper_edge, weight and intercept (the same on each row); one row
+            for each feature and bin. Features of a nameless matrix are called x0, x1, ...
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", _generic_names(self.n_features_in_))
+        columns: dict[str, list] = {"feature": [], "bin": [], "upper_edge": [], "weight": []}
+        for name, edges, weights in zip(names, self.bin_edges_, self.weights_, strict=True):
+            columns["feature"] += [str(name)] * len(weights)
+            columns["bin"] += range(len(weights))
+            columns["upper_edge"] += [None, *edges.tolist(), np.inf]
+            columns["weight"] += weights.tolist()
+        columns["intercept"] = [self.intercept_] * len(columns["bin"])
+        return pa.table(
+            columns,
+            schema=pa.schema(
+                [
+                    ("feature", pa.string()),
+                    ("bin", pa.int64()),
+                    ("upper_edge", pa.float64()),
+                    ("weight", pa.float64()),
+                    ("intercept", pa.float64()),
+                ]
+            ),
+        )
+
+    @classmethod
+    def _of_weights(
+        cls, bin_edges: Sequence[np.ndarray], weights: Sequence[np.ndarray], intercept: float
+    ) -> Any:
+        estimator = cls(bin_edges=list(bin_edges))
+        estimator.n_features_in_ = len(bin_edges)
+        estimator.bin_edges_ = list(bin_edges)
+        estimator.weights_ = list(weights)
+        estimator.intercept_ = intercept
+        return estimator
+
+    @classmethod
+    def _read_table(cls, table: pa.Table, features: Sequence[str] | None) -> Any:
+        columns = ["feature", "bin", "upper_edge", "weight", "intercept"]
+        tables.require_columns(table, columns, "the table of weights")
+        named = list(dict.fromkeys(table["feature"].to_pylist()))
+        generic = _generic_names(len(named)).tolist()
+        if features is None:
+            features = generic if set(named) == set(generic) else named
+        if set(features) != set(named):
+            raise ValueError(
+                f"the table of weights holds the features {named}, not {list(features)}; "
+                "name the same features."
+            )
+        intercepts = table["intercept"].unique().to_pylist()
+        if len(intercepts) != 1:
+            raise ValueError(
+                f"the table of weights has {len(intercepts)} intercepts; keep the rows of one "
+                "model version."
+            )
+        weights = [
+            table.filter(pc.equal(table["feature"], feature)).sort_by("bin")["weight"].to_numpy()
+            for feature in features
+        ]
+        estimator = cls._of_weights(bin_set_edges(table, features), weights, intercepts[0])
+        if list(features) != generic:
+            estimator.feature_names_in_ = np.asarray(features, dtype=object)
+        return estimator
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
+    """Binary classifier whose log-odds are an intercept plus one weight for each feature's bin.
+
+    Features are cut into bins. Gradient boosting without interactions is fitted on the bins (bin 0
+    as its missing value, which joins either side of a split), and the shape of each feature is
+    read off by predicting one row per bin. A logistic regression is fitted on B-splines of the
+    mean rank of each bin, with an indicator for bin 0. The average of both, in log-odds, is the
+    table of weights, and from then on the table is the estimator: `predict_proba` evaluates
+    nothing else.
+
+    A feature that is constant or has no value weighs 0.
+
+    Parameters
+    ----------
+    parts : {"blend", "boosting", "spline"}, default="blend"
+        What the weights come from.
+    n_bins : int, default=32
+        Most bins of a feature, beside bin 0 for missing values; unused with `bin_edges`.
+    bin_edges : list of array-like, one for each feature, default=None
+        Increasing edges to use; None fits a `FeatureBinner`.
+    learning_rate : float, default=0.05
+        Of the boosting.
+    max_iter : int, default=150
+        Number of trees.
+    max_leaf_nodes : int, default=3
+        Of a tree.
+    min_samples_leaf : int, default=40
+        Rows of a leaf.
+    l2_regularization : float, default=1.0
+        Of the boosting.
+    n_knots : int, default=5
+        Of the spline, even over the ranks.
+    degree : int, default=3
+        Of the spline.
+    C : float, default=0.05
+        Inverse penalty of the spline, as in `sklearn.linear_model.LogisticRegression`.
+    random_state : int or None, default=0
+        Passed to the boosting, which draws nothing at these settings.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (2,)
+        The second class is the positive one.
+    bin_edges_ : list of ndarray of float64, one for each feature
+    weights_ : list of ndarray of float64, one for each feature
+        ``weights_[j][b]`` is the contribution of bin b of feature j to the log-odds, with mean 0
+        over the training rows. A missing value that training never saw weighs 0.
+    intercept_ : float
+        Log-odds.
+    n_iter_ : int
+        Number of trees; not known to an estimator that was read from a table.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where X is a DataFrame.
+    """
+
+    def __init__(
+        self,
+        parts: str = "blend",
+        n_bins: int = 32,
+        bin_edges: Sequence[Any] | None = None,
+        learning_rate: float = 0.05,
+        max_iter: int = 150,
+        max_leaf_nodes: int = 3,
+        min_samples_leaf: int = 40,
+        l2_regularization: float = 1.0,
+        n_knots: int = 5,
+        degree: int = 3,
+        C: float = 0.05,
+        random_state: int | None = 0,
+    ):
+        self.parts = parts
+        self.n_bins = n_bins
+        self.bin_edges = bin_edges
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.n_knots = n_knots
+        self.degree = degree
+        self.C = C
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdditiveClassifier:
+        """Learn the weights.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, f)
+            NaN is missing.
+        y : array-like, shape (n,)
+            Two classes.
+        sample_weight : array-like of float, shape (n,), optional
+            Not negative. A row of weight 2 counts as two rows, except in `min_samples_leaf`.
+
+        Raises
+        ------
+        ValueError
+            If y does not hold exactly two classes, `parts` is unknown, or `bin_edges` does not
+            fit X.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
+        weight = _checked_weights(sample_weight, y)
+        self.classes_, target = _encoded_classes(y, weight)
+        self._fit(X, target, weight)
+        return self
+
+    def _booster(self) -> HistGradientBoostingClassifier:
+        return HistGradientBoostingClassifier(**_boosting_parameters(self))
+
+    def _staged_raw_predictions(self, booster: Any, bins: np.ndarray) -> Iterable[np.ndarray]:
+        return (stage.ravel() for stage in booster.staged_decision_function(bins))
+
+    def _spline_coefficients(
+        self, design: _SplineDesign, target: np.ndarray, weight: np.ndarray
+    ) -> np.ndarray:
+        return _logistic_coefficients(design, target, weight, penalty=1 / self.C)
+
+    def _loss(self, target: np.ndarray, raw: np.ndarray) -> float:
+        return float(tables.round_significant(log_loss(target, expit(raw))))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Give the log-odds of the second class, shape (n,)."""
+        return self.contributions(X).sum(axis=1) + self.intercept_
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Give the probabilities of both classes, shape (n, 2)."""
+        log_odds = self.decision_function(X)
+        return np.column_stack([expit(-log_odds), expit(log_odds)])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Give the more probable class, shape (n,)."""
+        is_positive = self.decision_function(X) > 0
+        return self.classes_[is_positive.astype(np.int64)]
+
+    def losses_by_max_iter(
+        self, X: Any, y: Any, X_late: Any, y_late: Any, candidates: Sequence[int]
+    ) -> dict[int, float]:
+        """Give the log loss on other rows by the number of trees, all from one fit.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, f)
+        y : array-like of 0 and 1, shape (n,)
+        X_late : array-like of float, shape (m, f)
+        y_late : array-like of 0 and 1, shape (m,)
+            Both have to occur.
+        candidates : sequence of int
+            Numbers of trees.
+
+        Returns
+        -------
+        dict of int to float
+            This estimator stays as it was.
+        """
+        X, X_late = np.asarray(X, dtype=np.float64), np.asarray(X_late, dtype=np.float64)
+        return self._losses(X, np.asarray(y), X_late, np.asarray(y_late), candidates)
+
+    def recalibrate_intercept(self, X: Any, y: Any) -> AdditiveClassifier:
+        """Shift the intercept until the mean probability equals the observed rate on some rows.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, f)
+        y : array-like, shape (n,)
+            Both classes have to occur.
+
+        Returns
+        -------
+        AdditiveClassifier
+            This estimator, with another ``intercept_``.
+
+        Raises
+        ------
+        ValueError
+            If y holds only one class, or a class that training did not see.
+        """
+        log_odds = self.decision_function(X)
+        y = column_or_1d(y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the class {unknown[0]}, and the classifier was fitted on "
+                f"{self.classes_.tolist()}; give outcomes of the same classes."
+            )
+        shift = intercept_shift(log_odds, y == self.classes_[1])
+        self.intercept_ = float(tables.round_significant(self.intercept_ + shift))
+        return self
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pa.Table,
+        *,
+        features: Sequence[str] | None = None,
+        classes: Sequence[Any] = (0, 1),
+    ) -> AdditiveClassifier:
+        """Make a stored table an estimator again.
+
+        Parameters
+        ----------
+        table : pa.Table
+            The columns of `to_table`, rows in any order.
+        features : sequence of str, optional
+            The order of the columns of X. By default x0, x1, ... in the order of their numbers,
+            or else the order in which the table names the features.
+        classes : sequence of two classes
+            The second is the positive one.
+
+        Raises
+        ------
+        ValueError
+            If a column or a bin is missing, or the intercept is not one number.
+        """
+        estimator = cls._read_table(table, features)
+        estimator.classes_ = np.asarray(classes)
+        return estimator
+
+    @classmethod
+    def from_weights(
+        cls,
+        bin_edges: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray],
+        intercept: float,
+        classes: Sequence[Any] = (0, 1),
+    ) -> AdditiveClassifier:
+        """Make an estimator of weights that were found elsewhere.
+
+        Parameters
+        ----------
+        bin_edges : sequence of f increasing ndarrays
+        weights : sequence of f ndarrays
+            One weight more than bins, that of a missing value first.
+        intercept : float
+            Log-odds.
+        classes : sequence of two classes
+            The second is the positive one.
+
+        Raises
+        ------
+        ValueError
+            If the edges are not increasing, or a feature has not one weight for each bin.
+        """
+        edges = _checked_edges(bin_edges, len(weights))
+        for position, (found, feature_edges) in enumerate(zip(weights, edges, strict=True)):
+            if len(found) != len(feature_edges) + 2:
+                raise ValueError(
+                    f"feature {position} has {len(found)} weights and {len(feature_edges)} edges; "
+                    "give two weights more than edges."
+                )
+        estimator = cls._of_weights(edges, weights, intercept)
+        estimator.classes_ = np.asarray(classes)
+        return estimator
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
+    """Regressor whose prediction is an intercept plus one weight for each feature's bin.
+
+    As `AdditiveClassifier`, with squared loss: the boosting minimises it, and the spline is a
+    ridge regression.
+
+    Parameters
+    ----------
+    parts : {"blend", "boosting", "spline"}, default="blend"
+        What the weights come from.
+    n_bins : int, default=32
+        Most bins of a feature, beside bin 0 for missing values; unused with `bin_edges`.
+    bin_edges : list of array-like, one for each feature, default=None
+        Increasing edges to use; None fits a `FeatureBinner`.
+    learning_rate : float, default=0.05
+        Of the boosting.
+    max_iter : int, default=150
+        Number of trees.
+    max_leaf_nodes : int, default=3
+        Of a tree.
+    min_samples_leaf : int, default=40
+        Rows of a leaf.
+    l2_regularization : float, default=1.0
+        Of the boosting.
+    n_knots : int, default=5
+        Of the spline, even over the ranks.
+    degree : int, default=3
+        Of the spline.
+    alpha : float, default=10.0
+        Penalty of the spline, as in `sklearn.linear_model.Ridge`.
+    random_state : int or None, default=0
+        Passed to the boosting, which draws nothing at these settings.
+
+    Attributes
+    ----------
+    bin_edges_ : list of ndarray of float64, one for each feature
+    weights_ : list of ndarray of float64, one for each feature
+        ``weights_[j][b]`` is the contribution of bin b of feature j to the prediction, in the unit
+        of y, with mean 0 over the training rows. A missing value that training never saw weighs 0.
+    intercept_ : float
+        In the unit of y.
+    n_iter_ : int
+        Number of trees; not known to an estimator that was read from a table.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where X is a DataFrame.
+    """
+
+    def __init__(
+        self,
+        parts: str = "blend",
+        n_bins: int = 32,
+        bin_edges: Sequence[Any] | None = None,
+        learning_rate: float = 0.05,
+        max_iter: int = 150,
+        max_leaf_nodes: int = 3,
+        min_samples_leaf: int = 40,
+        l2_regularization: float = 1.0,
+        n_knots: int = 5,
+        degree: int = 3,
+        alpha: float = 10.0,
+        random_state: int | None = 0,
+    ):
+        self.parts = parts
+        self.n_bins = n_bins
+        self.bin_edges = bin_edges
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.n_knots = n_knots
+        self.degree = degree
+        self.alpha = alpha
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdditiveRegressor:
+        """Learn the weights.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, f)
+            NaN is missing.
+        y : array-like of float, shape (n,)
+        sample_weight : array-like of float, shape (n,), optional
+            Not negative. A row of weight 2 counts as two rows, except in `min_samples_leaf`.
+
+        Raises
+        ------
+        ValueError
+            If y is not finite, `parts` is unknown, or `bin_edges` does not fit X.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True)
+        self._fit(X, y.astype(np.float64), _checked_weights(sample_weight, y))
+        return self
+
+    def _booster(self) -> HistGradientBoostingRegressor:
+        return HistGradientBoostingRegressor(**_boosting_parameters(self))
+
+    def _staged_raw_predictions(self, booster: Any, bins: np.ndarray) -> Iterable[np.ndarray]:
+        return booster.staged_predict(bins)
+
+    def _spline_coefficients(
+        self, design: _SplineDesign, target: np.ndarray, weight: np.ndarray
+    ) -> np.ndarray:
+        return _ridge_coefficients(design, target, weight, penalty=self.alpha)
+
+    def _loss(self, target: np.ndarray, raw: np.ndarray) -> float:
+        return float(tables.round_significant(mean_squared_error(target, raw)))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Give the predictions in the unit of y, shape (n,)."""
+        return self.contributions(X).sum(axis=1) + self.intercept_
+
+    def losses_by_max_iter(
+        self, X: Any, y: Any, X_late: Any, y_late: Any, candidates: Sequence[int]
+    ) -> dict[int, float]:
+        """Give the mean squared error on other rows by the number of trees, all from one fit.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, f)
+        y : array-like of float, shape (n,)
+        X_late : array-like of float, shape (m, f)
+        y_late : array-like of float, shape (m,)
+        candidates : sequence of int
+            Numbers of trees.
+
+        Returns
+        -------
+        dict of int to float
+            This estimator stays as it was.
+        """
+        X, X_late = np.asarray(X, dtype=np.float64), np.asarray(X_late, dtype=np.float64)
+        return self._losses(X, np.asarray(y, dtype=np.float64), X_late, y_late, candidates)
+
+    @classmethod
+    def from_table(
+        cls, table: pa.Table, *, features: Sequence[str] | None = None
+    ) -> AdditiveRegressor:
+        """Make a stored table an estimator again.
+
+        Parameters
+        ----------
+        table : pa.Table
+            The columns of `to_table`, rows in any order.
+        features : sequence of str, optional
+            The order of the columns of X. By default x0, x1, ... in the order of their numbers,
+            or else the order in which the table names the features.
+
+        Raises
+        ------
+        ValueError
+            If a column or a bin is missing, or the intercept is not one number.
+        """
+        return cls._read_table(table, features)
+
+
+def intercept_shift(log_odds: np.ndarray, outcomes: np.ndarray) -> float:
+    """Find the shift of the log-odds that makes the mean probability the observed rate.
+
+    Parameters
+    ----------
+    log_odds : ndarray of float64, shape (n,)
+    outcomes : ndarray of bool or 0/1, shape (n,)
+
+    Returns
+    -------
+    float
+        Log-odds to add.
+
+    Raises
+    ------
+    ValueError
+        If the outcomes are all equal: no finite shift exists.
+    """
+    rate = float(np.mean(outcomes)) if len(outcomes) else 0.0
+    if not 0 < rate < 1:
+        raise ValueError(
+            "the rows to calibrate on have one class only; give rows with both outcomes."
+        )
+    # At these two shifts every probability lies on one side of the rate.
+    lower = float(logit(rate) - log_odds.max())
+    upper = float(logit(rate) - log_odds.min())
+    if upper - lower < 1e-12:
+        return lower
+    return float(brentq(lambda shift: expit(log_odds + shift).mean() - rate, lower, upper))
+
+
+class _SplineDesign:
+    """The columns of the spline, as look-ups: rows to bins, and bins to B-spline values.
+
+    All rows of a bin have the same columns, so no more is written out than the bins need: `rows`
+    marks the bin of each row and feature, and `basis` gives the columns of each bin. A bin stands
+    at the mean rank of its rows between 0 and 1 (its quantile), an empty one between its
+    neighbours.
+    """
+
+    def __init__(
+        self,
+        bins: np.ndarray,
+        weight: np.ndarray,
+        offsets: np.ndarray,
+        n_knots: int,
+        degree: int,
+    ):
+        row_count, feature_count = bins.shape
+        self.weight = weight
+        self.rows = csr_matrix(
+            (
+                np.ones(bins.size),
+                (bins + offsets[:-1]).ravel(),
+                np.arange(0, bins.size + 1, feature_count),
+            ),
+            shape=(row_count, offsets[-1]),
+        )
+        knots = np.linspace(0, 1, n_knots)[:, np.newaxis]
+        splines = SplineTransformer(knots=knots, n_knots=n_knots, degree=degree).fit(knots)
+        share = (self.rows.T @ weight) / weight.sum()
+        self.basis = block_diag(
+            [_basis_columns(share[start:stop], splines) for start, stop in pairwise(offsets)],
+            format="csr",
+        )
+
+    def gram(self) -> np.ndarray:
+        """Give the weighted products of all pairs of columns, a column of ones as the first."""
+        column_count = self.basis.shape[1]
+        gram = np.zeros((column_count + 1, column_count + 1))
+        for start in range(0, self.rows.shape[0], _CHUNK_ROW_COUNT):
+            chunk = slice(start, start + _CHUNK_ROW_COUNT)
+            columns = (self.rows[chunk] @ self.basis).toarray()
+            columns = np.column_stack([np.ones(len(columns)), columns])
+            columns *= np.sqrt(self.weight[chunk])[:, np.newaxis]
+            gram += columns.T @ columns
+        return gram
+
+    def predict(self, coefficients: np.ndarray) -> np.ndarray:
+        """Give the sum of the columns times the coefficients for each row."""
+        return self.rows @ (self.basis @ coefficients[1:]) + coefficients[0]
+
+    def gradient(self, residuals: np.ndarray) -> np.ndarray:
+        """Give the sum over the rows of the columns times the residuals."""
+        return np.concatenate([[residuals.sum()], self.basis.T @ (self.rows.T @ residuals)])
+
+
+def _basis_columns(share: np.ndarray, splines: SplineTransformer) -> np.ndarray:
+    """Give the columns of the bins of one feature; none where one bin holds all rows."""
+    filled = np.flatnonzero(share[1:])
+    if np.count_nonzero(share) < 2:
+        return np.zeros((len(share), 0))
+    columns = np.zeros((len(share), 0))
+    if len(filled) > 1:
+        present = share[1:] / share[1:].sum()
+        rank = np.cumsum(present) - present / 2
+        rank = np.interp(np.arange(len(rank)), filled, rank[filled])
+        columns = np.zeros((len(share), splines.n_features_out_))
+        columns[1:] = splines.transform(rank[:, np.newaxis])
+    if share[0] > 0:
+        columns = np.column_stack([columns, np.arange(len(share)) == 0])
+    return columns
+
+
+def _ridge_coefficients(
+    design: _SplineDesign, target: np.ndarray, weight: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Minimise the weighted squared error plus the penalty; the intercept is free."""
+    penalties = _penalties(design, penalty)
+    # About its mean, a target far from 0 loses no digits.
+    mean = weight @ target / weight.sum()
+    system = design.gram() + np.diag(penalties)
+    coefficients = cho_solve(cho_factor(system), design.gradient(weight * (target - mean)))
+    coefficients[0] += mean
+    return coefficients
+
+
+def _logistic_coefficients(
+    design: _SplineDesign, target: np.ndarray, weight: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Minimise the weighted log loss plus the penalty; the intercept is free.
+
+    The columns overlap, so the coordinates are turned to those in which the curvature at the base
+    rate is 1 in all directions: there L-BFGS needs few steps.
+    """
+    penalties = _penalties(design, penalty)
+    rate = weight @ target / weight.sum()
+    factor = cholesky(rate * (1 - rate) * design.gram() + np.diag(penalties))
+
+    def loss(turned: np.ndarray) -> tuple[float, np.ndarray]:
+        coefficients = solve_triangular(factor, turned)
+        log_odds = design.predict(coefficients)
+        value = weight @ (np.logaddexp(0, log_odds) - target * log_odds)
+        value += penalties @ coefficients**2 / 2
+        gradient = design.gradient(weight * (expit(log_odds) - target)) + penalties * coefficients
+        return value, solve_triangular(factor, gradient, trans="T")
+
+    start = np.zeros(len(penalties))
+    start[0] = logit(rate)
+    found = minimize(
+        loss,
+        factor @ start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 500, "gtol": 1e-7, "ftol": 0, "maxcor": 20},
+    )
+    return solve_triangular(factor, found.x)
+
+
+def _penalties(design: _SplineDesign, penalty: float) -> np.ndarray:
+    return np.concatenate([[0.0], np.full(design.basis.shape[1], penalty)])
+
+
+def _boosting_parameters(estimator: Any) -> dict[str, Any]:
+    return {
+        "learning_rate": estimator.learning_rate,
+        "max_iter": estimator.max_iter,
+        "max_leaf_nodes": estimator.max_leaf_nodes,
+        "min_samples_leaf": estimator.min_samples_leaf,
+        "l2_regularization": estimator.l2_regularization,
+        "random_state": estimator.random_state,
+        "max_bins": 255,
+        "interaction_cst": "no_interactions",
+        "early_stopping": False,
+    }
+
+
+def _missing_as_nan(bins: np.ndarray) -> np.ndarray:
+    """Give bins as the boosting takes them: it learns at each split which side bin 0 belongs to.
+
+    A column without any value stays at the constant 0, as the boosting cannot take it.
+    """
+    return np.where((bins == 0) & (bins > 0).any(axis=0), np.nan, bins)
+
+
+def _content_order(bins: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Sort rows by their bins, target and weight, compared as bytes."""
+    content = np.column_stack(
+        [
+            bins.astype(np.uint8),
+            np.asarray(target, dtype=np.float64)[:, np.newaxis].view(np.uint8),
+            weight[:, np.newaxis].view(np.uint8),
+        ]
+    )
+    keys = np.ascontiguousarray(content).view(np.dtype((np.void, content.shape[1]))).ravel()
+    return np.argsort(keys, kind="stable")
+
+
+def _generic_names(count: int) -> np.ndarray:
+    return np.array([f"x{position}" for position in range(count)], dtype=object)
+
+
+def _encoded_classes(y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the two classes, and y as 0 and 1."""
+    check_classification_targets(y)
+    target_type = type_of_target(y, input_name="y")
+    classes, target = np.unique(y, return_inverse=True)
+    if len(classes) > 2:
+        raise ValueError(
+            "Only binary classification is supported. The type of the target is "
+            f"{target_type}; keep two classes."
+        )
+    if len(np.unique(target[weight > 0])) < 2:
+        raise ValueError("y has one class only; give rows of two classes with positive weights.")
+    return classes, target
+
+
+def _checked_weights(sample_weight: Any, y: np.ndarray) -> np.ndarray:
+    if sample_weight is None:
+        return np.ones(len(y))
+    weight = column_or_1d(sample_weight, dtype=np.float64)
+    check_consistent_length(weight, y)
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise ValueError("sample_weight holds negative or infinite numbers; give weights >= 0.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows; give some rows a weight above 0.")
+    return weight
+
+
+def _checked_edges(bin_edges: Sequence[Any], feature_count: int) -> list[np.ndarray]:
+    edges = [np.asarray(feature_edges, dtype=np.float64) for feature_edges in bin_edges]
+    if len(edges) != feature_count:
+        raise ValueError(
+            f"bin_edges has edges for {len(edges)} features, and X has {feature_count} features; "
+            "give one list of edges for each feature."
+        )
+    for position, feature_edges in enumerate(edges):
+        if len(feature_edges) >= MAX_BINS or not (
+            np.isfinite(feature_edges).all() and (np.diff(feature_edges) > 0).all()
+        ):
+            raise ValueError(
+                f"bin_edges of feature {position} have to be finite, increasing and fewer than "
+                f"{MAX_BINS}; fit them with FeatureBinner."
+            )
+    return edges
