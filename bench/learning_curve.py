@@ -56,7 +56,8 @@ def read_build(path: Path) -> tuple[pa.Table, dict[str, int], int, datetime.date
 def settings_of(rows: pa.Table, horizon_days: int, **changed: object) -> dict[str, object]:
     return {
         "features": [name for name in rows.column_names if name not in KEY_COLUMNS],
-        "horizons": {MODEL: horizon_days},
+        "predictions": {MODEL: {"horizon_days": horizon_days, "is_purchase": True}},
+        "max_test_row_count": 10**9,
         "settings_hash": "bench",
         "bin_settings_hash": "bench",
         "refit_interval_days": 30,

@@ -27,6 +27,10 @@
             "hidden_reasons": [
                 "nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup", "age_years"
             ],
+            "spline_c": 0.05,
+            "min_rows_to_boost": 2000,
+            "min_positives_to_learn": 500,
+            "max_test_row_count": 20000,
             "newcomer_days": 30,
             "min_cohort_count": 200
         },

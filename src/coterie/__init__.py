@@ -4,7 +4,9 @@ The library is the learning half of the dbt package of the same name. It takes t
 tables, and knows neither dbt nor a database:
 
 - ``coterie.binning``: cut numeric features once into integer bins.
-- ``coterie.propensity``: an additive classifier whose fitted form is one table of weights.
+- ``coterie.additive``: an additive classifier and regressor whose fitted form is one table of
+  weights.
+- ``coterie.propensity``: the probability of an outcome, learned from the past and tested on it.
 - ``coterie.segmentation``: k-means segments whose fitted form is one table of centers.
 - ``coterie.demo``: a generated shop with a known truth.
 """

@@ -27,7 +27,6 @@ from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
-    check_consistent_length,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -35,7 +34,13 @@ from sklearn.utils.validation import (
 from threadpoolctl import threadpool_limits
 
 from coterie import tables
-from coterie.binning import MAX_BINS, FeatureBinner, bin_set_edges, bin_values
+from coterie.binning import (
+    MAX_BINS,
+    FeatureBinner,
+    bin_set_edges,
+    bin_values,
+    checked_weights,
+)
 
 PARTS = ("blend", "boosting", "spline")
 
@@ -373,7 +378,7 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
             fit X.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False)
-        weight = _checked_weights(sample_weight, y)
+        weight = checked_weights(sample_weight, len(y))
         self.classes_, target = _encoded_classes(y, weight)
         self._fit(X, target, weight)
         return self
@@ -624,7 +629,7 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
             If y is not finite, `parts` is unknown, or `bin_edges` does not fit X.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True)
-        self._fit(X, y.astype(np.float64), _checked_weights(sample_weight, y))
+        self._fit(X, y.astype(np.float64), checked_weights(sample_weight, len(y)))
         return self
 
     def _booster(self) -> HistGradientBoostingRegressor:
@@ -894,18 +899,6 @@ def _encoded_classes(y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.
     if len(np.unique(target[weight > 0])) < 2:
         raise ValueError("y has one class only; give rows of two classes with positive weights.")
     return classes, target
-
-
-def _checked_weights(sample_weight: Any, y: np.ndarray) -> np.ndarray:
-    if sample_weight is None:
-        return np.ones(len(y))
-    weight = column_or_1d(sample_weight, dtype=np.float64)
-    check_consistent_length(weight, y)
-    if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("sample_weight holds negative or infinite numbers; give weights >= 0.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all rows; give some rows a weight above 0.")
-    return weight
 
 
 def _checked_edges(bin_edges: Sequence[Any], feature_count: int) -> list[np.ndarray]:

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import (
-    check_consistent_length,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -83,19 +82,12 @@ class FeatureBinner(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If `n_bins` is not between 2 and 254, X is not a numeric matrix, or a weight is
-            negative or not finite.
+            negative or not finite, or all are 0.
         """
         if not 2 <= self.n_bins <= MAX_BINS:
             raise ValueError(f"n_bins is {self.n_bins}; choose a number from 2 to {MAX_BINS}.")
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
-        weight = np.ones(len(X))
-        if sample_weight is not None:
-            weight = column_or_1d(sample_weight, dtype=np.float64)
-            check_consistent_length(X, weight)
-            if not (np.isfinite(weight).all() and (weight >= 0).all()):
-                raise ValueError(
-                    "sample_weight holds negative or infinite numbers; give weights >= 0."
-                )
+        weight = checked_weights(sample_weight, len(X))
         self.bin_edges_ = [quantile_edges(column, int(self.n_bins), weight) for column in X.T]
         return self
 
@@ -121,6 +113,28 @@ class FeatureBinner(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def checked_weights(sample_weight: Any, row_count: int) -> np.ndarray:
+    """Give the weights of rows as floats; ones where there are none.
+
+    Raises
+    ------
+    ValueError
+        If their number is not that of the rows, one is negative or not finite, or all are 0.
+    """
+    if sample_weight is None:
+        return np.ones(row_count)
+    weight = column_or_1d(sample_weight, dtype=np.float64)
+    if len(weight) != row_count:
+        raise ValueError(
+            f"sample_weight has {len(weight)} numbers for {row_count} rows; give one for each row."
+        )
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise ValueError("sample_weight holds negative or infinite numbers; give weights >= 0.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows; give some rows a weight above 0.")
+    return weight
 
 
 def bin_values(X: np.ndarray, bin_edges: Sequence[np.ndarray]) -> np.ndarray:

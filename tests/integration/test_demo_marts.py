@@ -16,7 +16,7 @@ import pytest
 from harness import REPOSITORY
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
-from coterie.propensity import AdditiveClassifier
+from coterie.additive import AdditiveClassifier
 from coterie.summary import summarise
 
 

@@ -225,3 +225,23 @@ def test_missing_columns_and_incomplete_bins_are_named():
         bin_set_edges(bins.filter(pc.not_equal(bins["bin"], 2)), ["a"])
     with pytest.raises(ValueError, match="bins of feature c"):
         bin_set_edges(bins, ["c"])
+
+
+def test_a_weight_is_a_number_of_equal_rows():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=500), rng.poisson(1.0, 500)])
+    weight = rng.integers(0, 4, 500)
+    weighted = FeatureBinner(n_bins=8).fit(X, sample_weight=weight).bin_edges_
+    repeated = FeatureBinner(n_bins=8).fit(np.repeat(X, weight, axis=0)).bin_edges_
+    plain = FeatureBinner(n_bins=8).fit(X).bin_edges_
+    for left, right in zip(weighted, repeated, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert weighted[0].tolist() != plain[0].tolist()
+    tenth = FeatureBinner(n_bins=8).fit(X, sample_weight=weight / 10).bin_edges_
+    assert [len(edges) for edges in tenth] == [len(edges) for edges in weighted]
+
+
+@pytest.mark.parametrize("weight", [[1.0], [-1.0, 1.0], [0.0, 0.0], [np.inf, 1.0]])
+def test_weights_that_are_none_are_refused(weight):
+    with pytest.raises(ValueError, match="sample_weight"):
+        FeatureBinner().fit([[0.0], [1.0]], sample_weight=weight)

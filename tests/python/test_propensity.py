@@ -5,26 +5,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.special import expit, logit
-from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from coterie import propensity
-from coterie.binning import FeatureBinner, bin_values, fit_feature_bins
+from coterie.additive import AdditiveClassifier
+from coterie.binning import fit_feature_bins
 from coterie.propensity import (
     PROPENSITY_BACKTEST_SCHEMA,
     PROPENSITY_WEIGHTS_SCHEMA,
-    AdditiveClassifier,
     backtest_propensity,
     calibration_rows,
     fit_propensity_weights,
-    intercept_shift,
 )
 
 DAY = datetime.date(2024, 1, 1)
@@ -419,3 +412,220 @@ def test_a_feature_without_values_and_decimals_are_no_obstacle(rows):
     c = weights.filter(pc.equal(weights["feature"], "c"))
     assert c["weight"].to_pylist() == [0.0, 0.0]
     assert backtest(changed, weights).num_rows == 1800
+
+
+NBD_FEATURES = [*FEATURES, "nbd_purchase_probability_90d"]
+
+
+def with_nbd(rows, missing_share=0.1):
+    """Add a purchase probability of 30 and of 90 days, known for most customers."""
+    rng = np.random.default_rng(9)
+    log_odds = rows["a"].to_numpy() + np.abs(rows["b"].to_numpy()) - 1.5
+    is_missing = rng.random(rows.num_rows) < missing_share
+    rows = rows.append_column(
+        "nbd_purchase_probability", pa.array(expit(log_odds), mask=is_missing)
+    )
+    return rows.append_column(
+        "nbd_purchase_probability_90d", pa.array(expit(log_odds + 1), mask=is_missing)
+    )
+
+
+def nbd_bins(rows):
+    bin_settings = {**SETTINGS, "features": NBD_FEATURES, "settings_hash": "bins"}
+    return fit_feature_bins(rows, None, as_of_date=DAY, settings=bin_settings)
+
+
+def nbd_fit(rows, **changed):
+    changed = {"features": NBD_FEATURES, "min_positives_to_learn": 10_000, **changed}
+    return fit(rows, bins=nbd_bins(rows), **changed)
+
+
+def predicted_as(**changed):
+    """Give the setting predictions with something changed in purchase_30d."""
+    predictions = SETTINGS["predictions"]
+    return {**predictions, "purchase_30d": {**predictions["purchase_30d"], **changed}}
+
+
+def learner_of(weights):
+    (learner,) = weights["learner"].unique().to_pylist()
+    return learner
+
+
+@pytest.mark.parametrize(
+    ("changed", "learner", "has_trees"),
+    [
+        ({"min_rows_to_boost": 1200}, "additive", True),
+        ({"min_rows_to_boost": 1201}, "spline", False),
+        ({"min_positives_to_learn": 400}, "additive", True),
+        ({"min_positives_to_learn": 600}, "spline", False),
+        ({"min_rows_to_boost": None, "min_positives_to_learn": None}, "spline", False),
+    ],
+)
+def test_few_rows_or_positives_are_learned_by_the_spline_alone(rows, changed, learner, has_trees):
+    assert 400 < sum(rows["outcome"].to_pylist()) < 600
+    weights = fit(rows, **changed)
+    assert learner_of(weights) == learner
+    assert (weights["max_iter"][0].as_py() > 0) is has_trees
+    assert np.abs(weights["weight"].to_numpy()).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("changed", "learner"),
+    [
+        ({}, "nbd"),
+        ({"min_rows_to_boost": 10_000}, "nbd"),
+        ({"min_positives_to_learn": 50}, "additive"),
+        ({"predictions": predicted_as(is_purchase=False)}, "spline"),
+        ({"predictions": predicted_as(left_out_features=[NBD_FEATURES[-1]])}, "spline"),
+        ({"features": FEATURES}, "spline"),
+    ],
+)
+def test_few_purchases_are_predicted_by_bg_nbd_where_it_is_known(rows, changed, learner):
+    assert learner_of(nbd_fit(with_nbd(rows), **changed)) == learner
+
+
+@pytest.mark.parametrize("name", ["nbd_purchase_probability", "nbd_purchase_probability_90d"])
+def test_without_values_bg_nbd_is_no_learner(rows, name):
+    known = with_nbd(rows)
+    assert learner_of(nbd_fit(with_column(known, name, pa.nulls(1200, pa.float64())))) == "spline"
+    if name == "nbd_purchase_probability":
+        assert learner_of(nbd_fit(known.drop_columns(name))) == "spline"
+
+
+def test_bg_nbd_comes_back_from_its_weights_within_the_width_of_a_bin(rows, monkeypatch):
+    rows = with_nbd(rows)
+    monkeypatch.setattr(
+        propensity, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
+    )
+    weights = nbd_fit(rows)
+    bins = nbd_bins(rows)
+    table = weights.select(["feature", "bin", "weight", "intercept"]).append_column(
+        "upper_edge", bins["upper_edge"]
+    )
+    read = AdditiveClassifier.from_table(table, features=NBD_FEATURES)
+    assert not any(weights.any() for weights in read.weights_[:3])
+    known = rows.filter(rows["nbd_purchase_probability"].is_valid())
+    probability = known["nbd_purchase_probability"].to_numpy()
+    found = read.predict_proba(known.select(NBD_FEATURES).to_pandas())[:, 1]
+    assert np.abs(found - probability).max() < 0.1
+    assert np.abs(found - probability).mean() < 0.01
+    assert found.mean() == pytest.approx(probability.mean(), abs=1e-9)
+    unknown = rows.filter(rows["nbd_purchase_probability"].is_null()).select(NBD_FEATURES)
+    found = read.predict_proba(unknown.to_pandas())[:, 1]
+    np.testing.assert_allclose(found, probability.mean(), rtol=1e-9)
+
+
+def test_bg_nbd_is_calibrated_as_any_learner():
+    rows = with_nbd(training_rows(per_origin=600))
+    wrong = pc.multiply(rows["nbd_purchase_probability"], 0.2).combine_chunks()
+    rows = with_column(rows, "nbd_purchase_probability", wrong)
+    tested = (
+        backtest(rows, nbd_fit(rows), features=NBD_FEATURES, min_positives_to_learn=10_000)
+        .group_by("scorer_name")
+        .aggregate([("probability", "mean")])
+    )
+    found = {row["scorer_name"]: row["probability_mean"] for row in tested.to_pylist()}
+    assert found["model"] == pytest.approx(found["base_rate"], abs=0.02)
+    assert found["bg_nbd"] == pytest.approx(found["base_rate"], abs=0.02)
+    assert found["base_rate"] > 3 * np.nanmean(rows["nbd_purchase_probability"].to_numpy())
+
+
+def test_an_empty_bin_of_bg_nbd_lies_between_its_neighbours():
+    edges = [np.array([]), np.array([0.0, 1.0, 2.0, 3.0])]
+    X = np.column_stack([np.zeros(6), [0.5, 0.5, 2.5, 2.5, 2.5, np.nan]])
+    probability = np.array([0.1, 0.3, 0.5, 0.5, 0.5, np.nan])
+    found = propensity._nbd_classifier(edges, 1, X, probability)
+    values = np.column_stack([np.zeros(6), [np.nan, -1, 0.5, 1.5, 2.5, 9]])
+    expected = [0.38, 0.2, 0.2, expit((logit(0.2) + logit(0.5)) / 2), 0.5, 0.5]
+    np.testing.assert_allclose(found.predict_proba(values)[:, 1], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("changed", [{}, {"min_rows_to_boost": 10_000}])
+def test_left_out_features_weigh_nothing_and_keep_their_rows(rows, weights, changed):
+    predictions = predicted_as(left_out_features=["a", "unknown"])
+    found = fit(rows, predictions=predictions, **changed)
+    assert found.select(["feature", "bin"]).equals(weights.select(["feature", "bin"]))
+    largest = (
+        found.set_column(found.column_names.index("weight"), "weight", pc.abs(found["weight"]))
+        .group_by("feature")
+        .aggregate([("weight", "max")])
+    )
+    largest = {row["feature"]: row["weight_max"] for row in largest.to_pylist()}
+    assert largest["a"] == 0
+    assert largest["b"] > 0.1
+    assert json.loads(found["settings"][0].as_py())["left_out_features"] == ["a", "unknown"]
+
+
+def test_what_a_left_out_feature_holds_does_not_matter(rows):
+    predictions = predicted_as(left_out_features=["a"])
+    bins = bins_of(rows)
+    noise = np.random.default_rng(3).normal(size=rows.num_rows)
+    changed = with_column(rows, "a", noise)
+    weights = fit(rows, bins=bins, predictions=predictions)
+    assert fit(changed, bins=bins, predictions=predictions).equals(weights)
+    assert backtest(changed, weights, predictions=predictions).equals(
+        backtest(rows, weights, predictions=predictions)
+    )
+
+
+def test_bg_nbd_is_a_scorer_where_the_outcome_is_a_purchase(rows, weights):
+    known = with_nbd(rows)
+    tested = backtest(known, weights)
+    assert set(tested["scorer_name"].to_pylist()) == {"model", "base_rate", "rfm_cell", "bg_nbd"}
+    assert tested.filter(pc.not_equal(tested["scorer_name"], "bg_nbd")).equals(
+        backtest(rows, weights)
+    )
+    for absent in (
+        backtest(known, weights, predictions=predicted_as(is_purchase=False)),
+        backtest(
+            with_column(known, "nbd_purchase_probability", pa.nulls(1200, pa.float64())), weights
+        ),
+    ):
+        assert absent.equals(backtest(rows, weights))
+    newest = pa.scalar(DAY - datetime.timedelta(days=30))
+    held = pc.if_else(
+        pc.equal(known["as_of_date"], newest), None, known["nbd_purchase_probability"]
+    )
+    partly = backtest(
+        with_column(known, "nbd_purchase_probability", held.combine_chunks()), weights
+    )
+    scorers = partly.filter(pc.equal(partly["origin"], newest))["scorer_name"].unique()
+    assert set(scorers.to_pylist()) == {"model", "base_rate", "rfm_cell"}
+
+
+def test_bg_nbd_scores_are_the_given_probabilities_and_the_base_rate_where_missing(
+    rows, weights, monkeypatch
+):
+    monkeypatch.setattr(
+        propensity, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
+    )
+    rows = with_nbd(rows)
+    tested = backtest(rows, weights, max_test_origins=1)
+    newest = pc.equal(rows["as_of_date"], pa.scalar(DAY - datetime.timedelta(days=30)))
+    given_probability = rows.filter(newest).sort_by("customer_id")["nbd_purchase_probability"]
+    by_scorer = {
+        name: tested.filter(pc.equal(tested["scorer_name"], name))["probability"]
+        for name in ("base_rate", "bg_nbd")
+    }
+    expected = pc.fill_null(given_probability, by_scorer["base_rate"][0])
+    np.testing.assert_allclose(by_scorer["bg_nbd"].to_numpy(), expected.to_numpy(), rtol=1e-9)
+    assert given_probability.null_count > 0
+
+
+def test_a_test_origin_keeps_at_most_so_many_customers_and_the_same_at_each(rows, weights):
+    tested = backtest(rows, weights, max_test_row_count=40)
+    groups = tested.group_by(["origin", "scorer_name"]).aggregate([("customer_id", "list")])
+    kept = {tuple(names) for names in groups["customer_id_list"].to_pylist()}
+    assert len(kept) == 1
+    assert {len(names) for names in kept} == {40}
+    whole = backtest(rows, weights)
+    key = ["origin", "scorer_name", "customer_id"]
+    joined = tested.join(whole, key, right_suffix="_whole", join_type="left outer")
+    assert joined["probability"].equals(joined["probability_whole"])
+
+
+def test_probabilities_outside_0_to_1_are_refused(rows):
+    rows = with_nbd(rows)
+    wrong = pc.multiply(rows["nbd_purchase_probability"], 2.0).combine_chunks()
+    with pytest.raises(ValueError, match="nbd_purchase_probability of purchase_30d lies outside"):
+        nbd_fit(with_column(rows, "nbd_purchase_probability", wrong))

@@ -22,6 +22,7 @@ weights as (
         origin_count,
         first_origin,
         last_origin,
+        learner,
         max_iter,
         calibration,
         bin_set_id
