@@ -53,6 +53,13 @@
             "max_predicted_over_observed": 1.25,
             "stale_after_refit_intervals": 2
         },
+        "evidence": {
+            "min_group_customer_count": 50,
+            "max_published_sample_count": 5000,
+            "min_drift_row_count": 500,
+            "psi_watch": 0.1,
+            "psi_act": 0.25
+        },
         "data_quality": {
             "fail_on": [],
             "rejected_share_watch": 0.01,

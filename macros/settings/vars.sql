@@ -72,6 +72,27 @@
 {% endmacro %}
 
 
+{# The attributes by whose values the quality of predictions is told apart. #}
+{% macro fairness_attributes() %}
+    {% set known = ["gender", "country_code", "region", "city", "acquisition_channel", "age_band"] %}
+    {% set given = var("coterie__fairness_attributes") or [] %}
+    {% if given is string or given is mapping or given is not iterable %}
+        {{ coterie.refuse(
+            "The var coterie__fairness_attributes must be a list such as [gender, age_band], but it is '"
+            ~ given ~ "'."
+        ) }}
+        {% set given = [] %}
+    {% endif %}
+    {% for name in given if name not in known %}
+        {{ coterie.refuse(
+            "The var coterie__fairness_attributes has the unknown attribute '" ~ name ~ "'. It takes: "
+            ~ (known | join(", ")) ~ "."
+        ) }}
+    {% endfor %}
+    {{ return(known | select("in", given) | list) }}
+{% endmacro %}
+
+
 {# A user's text as an SQL literal. #}
 {% macro quoted(text) %}
     {{ return("'" ~ (text | string | replace("'", "''")) ~ "'") }}

@@ -11,7 +11,10 @@
                 "The var coterie__as_of_date must be an ISO date such as 2025-10-01, but it is '" ~ given ~ "'."
             ) %}
         {% endif %}
-        {% for name in ["segmentation", "propensity", "lifetime_value", "gates", "data_quality", "predictions"] if var("coterie__" ~ name) is not mapping %}
+        {% set maps = [
+            "segmentation", "lifetime_value", "propensity", "predictions", "gates", "evidence", "data_quality"
+        ] %}
+        {% for name in maps if var("coterie__" ~ name) is not mapping %}
             {% do problems.append("The var coterie__" ~ name ~ " must be a map.") %}
         {% endfor %}
         {% for problem in problems %}
