@@ -1,5 +1,5 @@
-{% set test = 'model_name, model_version, origin, scorer_name' %}
-{# Metrics without an interval, and the rows that hold them. #}
+{% set test = 'model_name, model_version, origin, scorer_name, group_name, group_value' %}
+{# Metrics without an interval in closed form, and the rows that hold them. #}
 {% set plain_metrics = {
     'average_precision': 'auc_parts',
     'top_decile_lift': 'auc_parts',
@@ -68,6 +68,8 @@ losses as (
         model_rows.model_version,
         model_rows.origin,
         model_rows.scorer_name,
+        model_rows.group_name,
+        model_rows.group_value,
         model_rows.customer_id,
         'log_loss_gain_over_' || baseline_rows.scorer_name as metric_name,
         baseline_rows.log_loss - model_rows.log_loss as loss
@@ -80,6 +82,8 @@ losses as (
             and model_rows.model_version = baseline_rows.model_version
             and model_rows.origin = baseline_rows.origin
             and model_rows.tested_on = baseline_rows.tested_on
+            and model_rows.group_name = baseline_rows.group_name
+            and model_rows.group_value = baseline_rows.group_value
             and model_rows.customer_id = baseline_rows.customer_id
 
     where
@@ -142,6 +146,8 @@ customer_residuals as (
         backtest_rows.model_version,
         backtest_rows.origin,
         backtest_rows.scorer_name,
+        backtest_rows.group_name,
+        backtest_rows.group_value,
         backtest_rows.customer_id,
         max(totals.predicted_count / nullif(totals.positive_count, 0)) as ratio,
         max(totals.positive_count) as positive_count,
@@ -158,12 +164,16 @@ customer_residuals as (
             and backtest_rows.model_version = totals.model_version
             and backtest_rows.origin = totals.origin
             and backtest_rows.scorer_name = totals.scorer_name
+            and backtest_rows.group_name = totals.group_name
+            and backtest_rows.group_value = totals.group_value
 
     group by
         backtest_rows.model_name,
         backtest_rows.model_version,
         backtest_rows.origin,
         backtest_rows.scorer_name,
+        backtest_rows.group_name,
+        backtest_rows.group_value,
         backtest_rows.customer_id
 
 ),
@@ -299,25 +309,70 @@ measured as (
 
 ),
 
-backtest_metrics as (
+drawn_intervals as (
 
+    -- Where there is no closed form, customers were drawn with replacement.
     select
-        {{ test }},
+        model_name,
+        model_version,
+        origin,
+        scorer_name,
         'all' as group_name,
         'all' as group_value,
         metric_name,
-        round(cast(metric_value as double), 10) as metric_value,
+        interval_lower,
+        interval_upper
+
+    from {{ ref('int_coterie__backtest_intervals') }}
+
+),
+
+backtest_metrics as (
+
+    select
+        measured.model_name,
+        measured.model_version,
+        measured.origin,
+        measured.scorer_name,
+        measured.group_name,
+        measured.group_value,
+        measured.metric_name,
+        round(cast(measured.metric_value as double), 10) as metric_value,
         -- greatest and least pass over a NULL, so they are asked only where there is an interval.
-        case
-            when standard_error is not null
-                then round(greatest(metric_value - 1.959964 * standard_error, lowest_value), 10)
-        end as interval_lower,
-        case
-            when standard_error is not null
-                then round(least(metric_value + 1.959964 * standard_error, highest_value), 10)
-        end as interval_upper
+        round(
+            case
+                when measured.standard_error is not null
+                    then
+                        greatest(
+                            measured.metric_value - 1.959964 * measured.standard_error,
+                            measured.lowest_value
+                        )
+                else drawn_intervals.interval_lower
+            end, 10
+        ) as interval_lower,
+        round(
+            case
+                when measured.standard_error is not null
+                    then
+                        least(
+                            measured.metric_value + 1.959964 * measured.standard_error,
+                            measured.highest_value
+                        )
+                else drawn_intervals.interval_upper
+            end, 10
+        ) as interval_upper
 
     from measured
+
+    left join drawn_intervals
+        on
+            measured.model_name = drawn_intervals.model_name
+            and measured.model_version = drawn_intervals.model_version
+            and measured.origin = drawn_intervals.origin
+            and measured.scorer_name = drawn_intervals.scorer_name
+            and measured.group_name = drawn_intervals.group_name
+            and measured.group_value = drawn_intervals.group_value
+            and measured.metric_name = drawn_intervals.metric_name
 
 )
 

@@ -1,4 +1,4 @@
-{% set test = 'model_name, model_version, origin, scorer_name' %}
+{% set test = 'model_name, model_version, origin, scorer_name, group_name, group_value' %}
 
 with
 
