@@ -122,7 +122,9 @@ def _round_intervals(tested: pa.Table, key: dict[str, str], draw_count: int) -> 
         draws = weighted_metrics(customer, outcome, probability, weights)
         for metric_name in METRICS:
             value = values[metric_name][0]
-            lower, upper = _interval(value, draws[metric_name])
+            lower, upper = np.nan, np.nan
+            if len(customers) > 1:
+                lower, upper = _interval(value, draws[metric_name])
             if metric_name in NOT_NEGATIVE:
                 lower = np.maximum(lower, 0.0)
             rows.append(
