@@ -31,7 +31,9 @@ STATE_TABLES = (
     "int_coterie__feature_bins",
     "int_coterie__propensity_weights",
     "int_coterie__propensity_backtests",
+    "int_coterie__backtest_intervals",
     "int_coterie__gate_results",
+    "int_coterie__published_predictions",
     "int_coterie__segment_centers",
 )
 

@@ -565,9 +565,31 @@ def build_growing_shop(host: Host) -> SimpleNamespace:
     return story
 
 
+#: The dates as of which a shop is built in turn, the last of them the end of its data.
+PUBLISHING_DATES = ("2025-04-15", "2025-05-15", "2025-04-15", "2025-06-24")
+
+
+def build_publishing_shop(host: Host) -> SimpleNamespace:
+    """Publish as of three dates, and of the first again after the second."""
+    story = SimpleNamespace(host=host, orders=simulate_orders(5000, seed=22), built=[])
+    host.write({"shop.orders": story.orders})
+    host.variables |= {
+        "coterie__refit_interval_days": 365,
+        "coterie__evidence": {"max_published_sample_count": 1500},
+    }
+    names = ("int_coterie__published_predictions", "coterie__prediction_outcomes")
+    for date in PUBLISHING_DATES:
+        dated = {"coterie__as_of_date": date}
+        host.dbt("build", "-s", f"+{names[1]}", *WITHOUT_TESTS, variables=dated)
+        story.built.append({name: host.table(name) for name in names})
+    story.last_scores = host.table("coterie__customer_predictions")
+    return story
+
+
 #: Name: the host project and what to do with it. The longest first: two are built at a time.
 SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
     "growing_shop": ("bare_shop", build_growing_shop),
+    "publishing_shop": ("bare_shop", build_publishing_shop),
     "ten_days": ("bare_shop", build_ten_days),
     "false_future": ("bare_shop", build_false_future),
     "online_retail": ("online_retail", build_online_retail),

@@ -196,6 +196,43 @@ def test_every_input_is_read_whole(every_input, name):
     assert accepted > 0.95 * given
 
 
+def test_metrics_are_told_apart_by_what_is_known_of_customers(every_input):
+    metrics = every_input.query(
+        "select * from {coterie__model_metrics} where origin = 'pooled' and scorer_name = 'model'"
+    )
+    names = ["gender", "country_code", "region", "city", "acquisition_channel", "age_band"]
+    assert sorted(metrics["group_name"].unique()) == sorted(["all", *names])
+    keys = ["model_version", "group_name", "group_value"]
+    wide = metrics.pivot(index=keys, columns="metric_name", values="metric_value").reset_index()
+    totals = wide[wide["group_name"] == "all"].set_index("model_version")["row_count"]
+    for name in names:
+        counts = wide[wide["group_name"] == name].groupby("model_version")["row_count"].sum()
+        # Groups of fewer than 50 customers are left out.
+        assert (counts <= totals).all()
+        assert (counts > 0.5 * totals).all()
+    assert wide["row_count"].min() >= 50
+    women = every_input.query(
+        """
+        select backtests.model_version, backtests.outcome, backtests.probability
+        from {int_coterie__propensity_backtests} as backtests
+        inner join {int_coterie__customer_attributes} as attributes
+            on backtests.customer_id = attributes.customer_id
+        where
+            backtests.scorer_name = 'model'
+            and backtests.model_name = 'purchase_30d'
+            and attributes.is_current
+            and attributes.gender = 'female'
+        """
+    )
+    assert women["model_version"].nunique() == 1
+    told = wide[wide["group_value"] == "female"].set_index("model_version")
+    told = told.loc[women["model_version"].iloc[0]]
+    assert told["row_count"] == len(women)
+    assert told["observed_rate"] == pytest.approx(women["outcome"].mean(), abs=1e-9)
+    expected = women["probability"].sum() / women["outcome"].sum()
+    assert told["predicted_over_observed"] == pytest.approx(expected, abs=1e-9)
+
+
 def test_every_input_reaches_the_lineage(every_input):
     parents = {
         parent

@@ -199,8 +199,6 @@ auc_parts as (
     select
         {{ test }},
         avg(case when outcome = 1 then placement end) as roc_auc,
-        var_samp(case when outcome = 1 then placement end) as positive_variance,
-        var_samp(case when outcome = 0 then placement end) as negative_variance,
         max(positive_count) as positive_count,
         max(row_count - positive_count) as negative_count,
         avg(case when outcome = 1 then precision_from_top end) as average_precision,
@@ -209,6 +207,79 @@ auc_parts as (
         ) / nullif(avg(cast(outcome as double)), 0) as top_decile_lift
 
     from backtest_ranks
+
+    group by {{ test }}
+
+),
+
+customer_placements as (
+
+    select
+        backtest_ranks.model_name,
+        backtest_ranks.model_version,
+        backtest_ranks.origin,
+        backtest_ranks.scorer_name,
+        backtest_ranks.group_name,
+        backtest_ranks.group_value,
+        backtest_ranks.customer_id,
+        sum(
+            case
+                when backtest_ranks.outcome = 1 then backtest_ranks.placement - auc_parts.roc_auc
+            end
+        ) as positive_deviation,
+        sum(
+            case
+                when backtest_ranks.outcome = 0
+                    then 1 - backtest_ranks.placement - auc_parts.roc_auc
+            end
+        ) as negative_deviation,
+        max(auc_parts.roc_auc) as roc_auc,
+        max(auc_parts.positive_count) as positive_count,
+        max(auc_parts.negative_count) as negative_count
+
+    from backtest_ranks
+
+    inner join auc_parts
+        on
+            backtest_ranks.model_name = auc_parts.model_name
+            and backtest_ranks.model_version = auc_parts.model_version
+            and backtest_ranks.origin = auc_parts.origin
+            and backtest_ranks.scorer_name = auc_parts.scorer_name
+            and backtest_ranks.group_name = auc_parts.group_name
+            and backtest_ranks.group_value = auc_parts.group_value
+
+    group by
+        backtest_ranks.model_name,
+        backtest_ranks.model_version,
+        backtest_ranks.origin,
+        backtest_ranks.scorer_name,
+        backtest_ranks.group_name,
+        backtest_ranks.group_value,
+        backtest_ranks.customer_id
+
+),
+
+auc_metrics as (
+
+    -- DeLong, DeLong & Clarke-Pearson (1988), with the rows of a customer taken together as in
+    -- Obuchowski (1997); the same where each customer has one row.
+    select
+        {{ test }},
+        'roc_auc' as metric_name,
+        max(roc_auc) as metric_value,
+        sqrt(
+            sum(positive_deviation * positive_deviation)
+            * count(positive_deviation) / nullif(count(positive_deviation) - 1, 0)
+            / power(max(positive_count), 2)
+            + sum(negative_deviation * negative_deviation)
+            * count(negative_deviation) / nullif(count(negative_deviation) - 1, 0)
+            / power(max(negative_count), 2)
+            + 2 * coalesce(sum(positive_deviation * negative_deviation), 0)
+            * count(*) / nullif(count(*) - 1, 0)
+            / (max(positive_count) * max(negative_count))
+        ) as standard_error
+
+    from customer_placements
 
     group by {{ test }}
 
@@ -269,17 +340,15 @@ measured as (
 
     union all
 
-    -- DeLong, DeLong & Clarke-Pearson (1988).
     select
         {{ test }},
-        'roc_auc' as metric_name,
-        roc_auc as metric_value,
-        sqrt(positive_variance / positive_count + negative_variance / negative_count)
-            as standard_error,
+        metric_name,
+        metric_value,
+        standard_error,
         0 as lowest_value,
         1 as highest_value
 
-    from auc_parts
+    from auc_metrics
 
     {% for metric, source in plain_metrics.items() %}
     union all
