@@ -89,6 +89,13 @@
 {% endmacro %}
 
 
+{# Where a feature stands, as a column of the relations that hold features. #}
+{% macro feature_column(feature) %}
+    {%- set relation = "customer_nbd" if feature in coterie.nbd_features() else "customer_features" -%}
+    {{- relation ~ "." ~ adapter.quote(feature) -}}
+{% endmacro %}
+
+
 {# A second value of the customer that the sentence of a feature tells beside its own. #}
 {% macro usual_values() %}
     {{ return({

@@ -11,19 +11,29 @@ as_of as (
 
 outcome_events as (
 
-    -- Everything that may count, as it is known now.
+    select * from {{ ref('int_coterie__outcome_events') }}
+
+),
+
+known_days as (
+
+    -- What others tell may end before the orders do.
     select
-        orders.customer_id,
-        'purchase' as outcome,
-        orders.ordered_at as occurred_at
+        max(as_of.data_through) as orders_end_on,
+        least(
+            max(as_of.data_through),
+            max(
+                case
+                    when outcome_events.outcome != 'purchase'
+                        then {{ coterie.days_after('cast(outcome_events.occurred_at as date)', 1) }}
+                end
+            )
+        ) as custom_outcomes_end_on
 
-    from {{ ref('int_coterie__orders') }} as orders
+    from as_of
 
-    cross join as_of
-
-    where
-        orders.customer_id is not null
-        and {{ coterie.is_valid_order_as_of('as_of.as_of_date') }}
+    left join outcome_events
+        on outcome_events.outcome != 'purchase'
 
 ),
 
@@ -43,8 +53,13 @@ closed as (
 
     from published
 
-    inner join as_of
-        on published.window_ends_on <= as_of.data_through
+    cross join known_days
+
+    where
+        published.window_ends_on <= case published.outcome
+            when 'purchase' then known_days.orders_end_on
+            else known_days.custom_outcomes_end_on
+        end
 
 ),
 

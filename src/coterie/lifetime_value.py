@@ -68,8 +68,11 @@ START_A_B = ((0.3, 1.5), (1.0, 2.0), (1.0, 8.0))
 START_COUNT = 3
 # Slope of the mean log-likelihood in the log of a parameter up to which a fit has converged.
 MAX_SLOPE = 1e-7
+# Curvature, as a share of the largest one, below which it is rounding error.
+FLAT = 1e-11
 # Nodes of the quadrature over the probability to leave, and the logarithm of the density, below
-# its peak, at which it ends; errors stay under 1e-10 of the value for parameters of real shops.
+# its peak, at which it ends. Errors stay under 1e-9 of the value where a and b are 0.03 to 30, and
+# under 1e-6 between all default bounds.
 NODE_COUNT = 128
 TAIL_LOG_DENSITY = 40.0
 # Rows that are integrated at a time: 8 MB for each temporary matrix.
@@ -174,15 +177,12 @@ class _BetaGeometricModel(BaseEstimator):
         with threadpool_limits(1):
             search = _Search(likelihood, np.log(self.bounds), self.max_iter)
             found = search.run()
-            covariance = search.covariance(found) / weight.sum()
-        unit = np.array([1.0, scale, 1.0, 1.0])
-        parameters = np.exp(found) * unit
-        self._set_parameters(parameters)
-        self.covariance_ = covariance
-        errors = parameters * np.sqrt(np.diagonal(covariance))
+            self.covariance_ = search.covariance(found) / weight.sum()
+            self._set_parameters(np.exp(found) * [1, scale, 1, 1])
+            # Of the states in their own unit of time.
+            self.log_likelihood_ = float(weight @ self.score_samples(states))
+        errors = self._parameters() * np.sqrt(np.diagonal(self.covariance_))
         self.standard_errors_ = dict(zip(PARAMETERS, errors.tolist(), strict=True))
-        # Of the states in their own unit of time.
-        self.log_likelihood_ = float(weight @ self.score_samples(states))
         self.convergence_ = Convergence(
             is_converged=search.is_converged,
             message=search.message,
@@ -356,6 +356,9 @@ class _BetaGeometricModel(BaseEstimator):
     def _set_parameters(self, parameters: np.ndarray) -> None:
         self.r_, self.alpha_, self.a_, self.b_ = parameters.tolist()
         self.n_features_in_ = 3
+
+    def _parameters(self) -> np.ndarray:
+        return np.array([getattr(self, f"{name}_") for name in PARAMETERS])
 
     def _check_parameters(self) -> None:
         try:
@@ -598,7 +601,6 @@ def _fit_date(
             model.convergence_.message,
         )
         return None
-    parameters = [getattr(model, f"{name}_") for name in PARAMETERS]
     logger.info(
         "%s: fitted as of %s on %d customers with %d repeaters in %d states, %d iterations",
         family,
@@ -608,7 +610,7 @@ def _fit_date(
         len(X),
         model.n_iter_,
     )
-    rounded = tables.round_significant([*parameters, model.log_likelihood_]).tolist()
+    rounded = tables.round_significant([*model._parameters(), model.log_likelihood_]).tolist()
     errors = tables.round_significant(list(model.standard_errors_.values())).tolist()
     return {
         "customer_count": customer_count,
@@ -789,22 +791,29 @@ class _Search:
         return covariance
 
     def _refined(self, logs: np.ndarray) -> np.ndarray:
-        """Take Newton steps in the free parameters while they make the slopes smaller."""
-        slope = self._max_slope(logs)
+        """Take Newton steps in the free parameters while they help."""
+        loss, slope = self.likelihood.loss(logs)[0], self._max_slope(logs)
         while self.n_iter < self.max_iter and slope > 0:
-            free = self.is_free(logs)
-            factor = self._factor(logs)
-            if factor is None or not free.any():
+            changed = np.clip(logs + self._newton_step(logs), self.lower, self.upper)
+            changed_loss, changed_slope = self.likelihood.loss(changed)[0], self._max_slope(changed)
+            # Near the peak the loss is too flat to compare, and far from it the slopes may grow.
+            if changed_slope >= slope and changed_loss >= loss:
                 break
-            step = np.zeros(len(logs))
-            step[free] = -cho_solve(factor, self.likelihood.loss(logs)[1][free])
-            changed = np.clip(logs + step, self.lower, self.upper)
-            changed_slope = self._max_slope(changed)
-            if changed_slope >= slope:
-                break
-            logs, slope = changed, changed_slope
+            logs, loss, slope = changed, changed_loss, changed_slope
             self.n_iter += 1
         return logs
+
+    def _newton_step(self, logs: np.ndarray) -> np.ndarray:
+        """Go downhill along each axis of the curvature, by no more than a factor e^2.
+
+        Towards a bound the loss is nearly flat, and its curvature may be of either sign.
+        """
+        free = self.is_free(logs)
+        step = np.zeros(len(logs))
+        values, axes = np.linalg.eigh(self.likelihood.curvature(logs)[np.ix_(free, free)])
+        values = np.maximum(np.abs(values), FLAT * np.abs(values).max(initial=1e-300))
+        step[free] = -axes @ ((axes.T @ self.likelihood.loss(logs)[1][free]) / values)
+        return step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
 
     def _max_slope(self, logs: np.ndarray) -> float:
         slope = self.likelihood.loss(logs)[1]

@@ -14,7 +14,7 @@ def _bench_modules(monkeypatch):
     monkeypatch.syspath_prepend(BENCH)
     yield
     # Their names are too plain to stay among those of other tests.
-    for name in {"common", "compare_features", "learning_curve", "run"} & (
+    for name in {"common", "compare_features", "learning_curve", "nbd", "run"} & (
         set(sys.modules) - before
     ):
         del sys.modules[name]
@@ -75,3 +75,33 @@ def test_weighted_auc_is_that_of_scikit_learn():
 
     found = weighted_auc(order, ties, y, weight)
     assert found == pytest.approx(roc_auc_score(y, score, sample_weight=weight))
+
+
+def test_simulated_customers_are_possible_and_the_same_for_a_seed():
+    from nbd import in_weeks, simulate
+
+    customers = simulate(2000, seed=3)
+    np.testing.assert_array_equal(customers, simulate(2000, seed=3))
+    assert (customers != simulate(2000, seed=4)).any()
+    for x, t_x, age in (customers.T, in_weeks(customers).T):
+        assert ((t_x > 0) == (x > 0)).all()
+        assert (t_x <= age).all()
+    np.testing.assert_allclose(customers[:, 1:] * 7, np.round(customers[:, 1:] * 7), atol=1e-9)
+    assert 0.2 < (customers[:, 0] > 0).mean() < 0.6
+
+
+def test_a_benchmark_of_states_says_what_was_reached():
+    from nbd import gap, targets
+
+    one = {"parameters": {"r": 1.0, "alpha": 10.0, "a": 1.0, "b": 2.0}}
+    other = {"parameters": {"r": 1.0, "alpha": 10.5, "a": 1.0, "b": 2.0}, "cpu_seconds": 9.0}
+    assert gap(other, one) == pytest.approx(0.05)
+    states = {**one, "cpu_seconds": 1.0, "peak_extra_bytes": 50e6}
+    found = targets({"states": states, "days": other, "lifetimes": other})
+    assert {name: is_met for name, (_, _, is_met) in found.items()} == {
+        "CPU seconds of the states": True,
+        "extra MB of the states": True,
+        "parameters, states to customers": False,
+        "times faster than lifetimes": False,
+    }
+    assert "times faster than lifetimes" not in targets({"states": states, "days": other})

@@ -37,21 +37,21 @@ parameter_dates as (
 
 with_parameters as (
 
-    -- Buying days are Poisson with a gamma rate; of rate and drop-out only these four are needed.
+    -- Weeks are whole in the states that the fit reads, to make them few; here they need not be.
     select
         purchase_histories.as_of_date,
         purchase_histories.customer_id,
         purchase_histories.is_scoring_date,
         purchase_histories.repeat_count,
-        purchase_histories.recency_weeks,
-        purchase_histories.age_weeks,
+        purchase_histories.recency_days,
+        purchase_histories.age_days,
         parameters.fitted_as_of,
         parameters.family,
         parameters.a,
         parameters.b,
         parameters.r + purchase_histories.repeat_count as rate_shape,
-        parameters.alpha + purchase_histories.age_weeks as rate_weeks,
-        parameters.alpha + purchase_histories.recency_weeks as recency_rate_weeks
+        parameters.alpha + purchase_histories.age_days / 7.0 as rate_weeks,
+        parameters.alpha + purchase_histories.recency_days / 7.0 as recency_rate_weeks
 
     from purchase_histories
 
@@ -88,8 +88,8 @@ customer_nbd as (
         customer_id,
         is_scoring_date,
         repeat_count,
-        recency_weeks,
-        age_weeks,
+        recency_days,
+        age_days,
         fitted_as_of,
         rate_shape,
         rate_weeks,

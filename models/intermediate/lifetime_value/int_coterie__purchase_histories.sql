@@ -26,6 +26,8 @@ purchase_histories as (
         is_scoring_date,
         is_in_sample,
         order_day_count - 1 as repeat_count,
+        days_since_first_order - days_since_last_order as recency_days,
+        days_since_first_order as age_days,
         cast(ceil((days_since_first_order - days_since_last_order) / 7.0) as bigint)
             as recency_weeks,
         cast(ceil(days_since_first_order / 7.0) as bigint) as age_weeks

@@ -1,5 +1,4 @@
 {% set features = coterie.propensity_features() %}
-{% set nbd_features = coterie.nbd_features() %}
 {% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
 {% set reason_features = coterie.reason_features() %}
 {% set places, feature_names, feature_values, usual_values = [], [], [], [] %}
@@ -52,25 +51,22 @@ customer_features as (
 
     select
         {%- for feature in features %}
-        cast(
-            {{ 'customer_nbd.' if feature in nbd_features else 'features.' -}}
-            {{ adapter.quote(feature) }} as double
-        ) as feature_{{ loop.index }},
+        cast({{ coterie.feature_column(feature) }} as double) as feature_{{ loop.index }},
         {%- endfor %}
-        features.customer_id
+        customer_features.customer_id
 
-    from {{ ref('int_coterie__customer_features') }} as features
+    from {{ ref('int_coterie__customer_features') }} as customer_features
 
     {% if has_nbd %}
     left join {{ ref('int_coterie__customer_nbd') }} as customer_nbd
         on
-            features.as_of_date = customer_nbd.as_of_date
-            and features.customer_id = customer_nbd.customer_id
+            customer_features.as_of_date = customer_nbd.as_of_date
+            and customer_features.customer_id = customer_nbd.customer_id
     {% endif %}
 
     where
-        features.is_scoring_date
-        and features.customer_id in (select scored_outcomes.customer_id from scored_outcomes)
+        customer_features.is_scoring_date
+        and customer_features.customer_id in (select scored_outcomes.customer_id from scored_outcomes)
 
 ),
 

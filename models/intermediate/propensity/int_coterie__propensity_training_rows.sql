@@ -1,5 +1,4 @@
 {% set features = coterie.propensity_features() %}
-{% set nbd_features = coterie.nbd_features() %}
 {% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
 
 with
@@ -51,14 +50,10 @@ training_rows as (
         outcomes.as_of_date,
         outcomes.customer_id,
         outcomes.outcome,
-        {%- for feature in features if feature not in nbd_features %}
-        cast(customer_features.{{ adapter.quote(feature) }} as double)
-            as {{ adapter.quote(feature) }},
+        {%- for feature in features %}
+        cast({{ coterie.feature_column(feature) }} as double) as {{ adapter.quote(feature) }},
         {%- endfor %}
         {% if has_nbd %}
-        {%- for feature in features if feature in nbd_features %}
-        customer_nbd.{{ feature }},
-        {%- endfor %}
         {{ coterie.nbd_purchase_probability(
             'customer_nbd.nbd_probability_alive', 'outcomes.horizon_days',
             'customer_nbd.rate_shape', 'customer_nbd.rate_weeks'

@@ -1,4 +1,5 @@
-{% set features = coterie.settings('propensity').features %}
+{% set features = coterie.propensity_features() %}
+{% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
 
 with
 
@@ -29,7 +30,9 @@ scored_customers as (
 
     from {{ ref('int_coterie__customer_outcomes') }}
 
-    where is_scoring_date
+    where
+        is_scoring_date
+        and is_eligible
 
 ),
 
@@ -37,7 +40,7 @@ customer_features as (
 
     select
         {%- for feature in features %}
-        cast(customer_features.{{ adapter.quote(feature) }} as double) as feature_{{ loop.index }},
+        cast({{ coterie.feature_column(feature) }} as double) as feature_{{ loop.index }},
         {%- endfor %}
         customer_features.customer_id
 
@@ -45,6 +48,13 @@ customer_features as (
 
     inner join scored_customers
         on customer_features.customer_id = scored_customers.customer_id
+
+    {% if has_nbd %}
+    left join {{ ref('int_coterie__customer_nbd') }} as customer_nbd
+        on
+            customer_features.as_of_date = customer_nbd.as_of_date
+            and customer_features.customer_id = customer_nbd.customer_id
+    {% endif %}
 
     where customer_features.is_scoring_date
 

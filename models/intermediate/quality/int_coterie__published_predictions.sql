@@ -28,9 +28,9 @@ predictions as (
     {% for prediction in coterie.predictions() %}
     {{ 'union all' if not loop.first }}
     select
-        '{{ prediction.name }}' as prediction_name,
-        '{{ prediction.outcome }}' as outcome,
-        {{ 'true' if prediction.is_complement else 'false' }} as is_complement
+        {{ coterie.quoted(prediction.name) }} as prediction_name,
+        {{ coterie.quoted(prediction.outcome) }} as outcome,
+        {{ 'true' if prediction.complement_of else 'false' }} as is_complement
     {% endfor %}
 
 ),
@@ -61,7 +61,7 @@ published as (
         on customer_predictions.prediction_name = written_before.prediction_name
 
     where
-        customer_predictions.probability is not null
+        customer_predictions.score_status = 'scored'
         and (
             written_before.as_of_date is null
             or customer_predictions.as_of_date > written_before.as_of_date
