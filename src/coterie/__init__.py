@@ -7,6 +7,7 @@ tables, and knows neither dbt nor a database:
 - ``coterie.additive``: an additive classifier and regressor whose fitted form is one table of
   weights.
 - ``coterie.propensity``: the probability of an outcome, learned from the past and tested on it.
+- ``coterie.drift``: the features that move with time, and what they cost.
 - ``coterie.segmentation``: k-means segments whose fitted form is one table of centers.
 - ``coterie.demo``: a generated shop with a known truth.
 """
