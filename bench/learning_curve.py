@@ -33,7 +33,14 @@ from coterie.propensity import backtest_propensity, fit_propensity_weights
 PAGE = REPOSITORY / "docs" / "performance.md"
 LIMITS = [5_000, 10_000, 20_000, 50_000, 100_000, 200_000]
 MODEL = "purchase_30d"
-KEY_COLUMNS = ["model_name", "as_of_date", "customer_id", "outcome", "rfm_cell"]
+KEY_COLUMNS = [
+    "model_name",
+    "as_of_date",
+    "customer_id",
+    "outcome",
+    "rfm_cell",
+    "nbd_purchase_probability",
+]
 
 
 def read_build(path: Path) -> tuple[pa.Table, dict[str, int], int, datetime.date]:

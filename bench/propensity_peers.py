@@ -18,7 +18,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
-KEY_COLUMNS = ["model_name", "as_of_date", "customer_id", "outcome", "rfm_cell"]
+KEY_COLUMNS = [
+    "model_name",
+    "as_of_date",
+    "customer_id",
+    "outcome",
+    "rfm_cell",
+    "nbd_purchase_probability",
+]
 
 
 def find_relation(connection: duckdb.DuckDBPyConnection, name: str) -> str:
