@@ -34,6 +34,9 @@ MARTS = {
     "coterie__customer_predictions",
     "coterie__model_versions",
     "coterie__model_metrics",
+    "coterie__model_curves",
+    "coterie__model_features",
+    "coterie__prediction_outcomes",
 }
 
 

@@ -39,5 +39,5 @@ def test_a_whole_build_with_its_fits_spills_and_gives_the_same_rows(new_host):
     assert shop.spilled_bytes > 1_000_000
     names = marts(shop.host)
     left, right = shop.host.snapshot(names), shop.roomy.snapshot(names)
-    assert len(left) == 6
+    assert len(left) == len(names) > 6
     assert differences(left, right, tolerance=1e-9) == []
