@@ -564,7 +564,7 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
         Of the spline, even over the ranks.
     degree : int, default=3
         Of the spline.
-    alpha : float, default=10.0
+    alpha : float, default=100.0
         Penalty of the spline, as in `sklearn.linear_model.Ridge`.
     random_state : int or None, default=0
         Passed to the boosting, which draws nothing at these settings.
@@ -596,7 +596,7 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
         l2_regularization: float = 1.0,
         n_knots: int = 5,
         degree: int = 3,
-        alpha: float = 10.0,
+        alpha: float = 100.0,
         random_state: int | None = 0,
     ):
         self.parts = parts
