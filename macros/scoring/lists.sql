@@ -53,14 +53,17 @@
 {% endmacro %}
 
 
-{# The weights of a feature by bin; the first item is the weight of a missing value, bin 0. #}
+{#
+    The weights of a feature by bin in billionths; the first item is the weight of a missing value,
+    bin 0. Whole numbers add up exactly, in whatever order.
+#}
 {% macro weight_list(feature) %}
     {{- return(adapter.dispatch("weight_list", "coterie")(feature)) -}}
 {% endmacro %}
 
 
 {% macro default__weight_list(feature) %}
-    {{- "list(weight order by bin) filter (where feature = " ~ coterie.quoted(feature) ~ ")" -}}
+    {{- "list(cast(round(weight * 1e9) as bigint) order by bin) filter (where feature = " ~ coterie.quoted(feature) ~ ")" -}}
 {% endmacro %}
 
 

@@ -54,7 +54,9 @@ model_versions as (
         versions.gate_reason,
         coalesce(versions.has_current_settings, true) as has_current_settings,
         coalesce(versions.is_newest, false) as is_newest,
-        coalesce(versions.is_champion, false) as is_champion
+        coalesce(versions.is_champion, false) as is_champion,
+        coalesce(versions.champion_reason, 'Nothing has been fitted, so scores are withheld.')
+            as champion_reason
 
     from models
 
@@ -114,6 +116,7 @@ select
     cast(gate_words as string) as gate_reason,
     has_current_settings,
     is_newest,
-    is_champion
+    is_champion,
+    cast(champion_reason as string) as champion_reason
 
 from explained

@@ -48,6 +48,10 @@ PARTS = ("blend", "boosting", "spline")
 _CHUNK_ROW_COUNT = 4096
 
 
+# Decimals of a classifier's weights.
+WEIGHT_DECIMALS = 9
+
+
 class _AdditiveEstimator(BaseEstimator, ABC):
     """What the estimators share: bins, the two parts, the table, and its contributions.
 
@@ -135,13 +139,16 @@ class _AdditiveEstimator(BaseEstimator, ABC):
             share = np.bincount(bins[:, position], weights=weight, minlength=stop - start)
             mean = share @ shape / weight.sum()
             intercept += mean
-            weights = tables.round_significant(shape - mean)
+            weights = self._rounded(shape - mean)
             if share[0] == 0:
                 weights[0] = 0.0
             if np.count_nonzero(share) == 1:
                 weights[:] = 0.0
             self.weights_.append(weights)
         self.intercept_ = float(tables.round_significant(intercept))
+
+    def _rounded(self, weights: np.ndarray) -> np.ndarray:
+        return tables.round_significant(weights)
 
     def _offsets(self) -> np.ndarray:
         """Give where the bins of each feature start among the bins of all, and where they end."""
@@ -321,7 +328,8 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
     bin_edges_ : list of ndarray of float64, one for each feature
     weights_ : list of ndarray of float64, one for each feature
         ``weights_[j][b]`` is the contribution of bin b of feature j to the log-odds, with mean 0
-        over the training rows. A missing value that training never saw weighs 0.
+        over the training rows, in whole billionths. A missing value that training never saw weighs
+        0.
     intercept_ : float
         Log-odds.
     n_iter_ : int
@@ -382,6 +390,10 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
         self.classes_, target = _encoded_classes(y, weight)
         self._fit(X, target, weight)
         return self
+
+    def _rounded(self, weights: np.ndarray) -> np.ndarray:
+        # Whole billionths add up exactly, in whatever order and engine.
+        return np.round(weights, WEIGHT_DECIMALS) + 0.0
 
     def _booster(self) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(**_boosting_parameters(self))

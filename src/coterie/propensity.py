@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from scipy.special import expit, logit
 
 from coterie import tables
-from coterie.additive import AdditiveClassifier, intercept_shift
+from coterie.additive import WEIGHT_DECIMALS, AdditiveClassifier, intercept_shift
 from coterie.binning import FeatureBinner, bin_set_edges, bin_values, newest_bin_set
 
 logger = logging.getLogger("coterie")
@@ -529,7 +529,7 @@ def _nbd_classifier(
         log_odds[1:] = np.interp(np.arange(1, bin_count), filled, log_odds[filled])
     intercept = row_count @ log_odds / row_count.sum()
     weights = [np.zeros(len(edges) + 2) for edges in bin_edges]
-    weights[position] = tables.round_significant(log_odds - intercept)
+    weights[position] = np.round(log_odds - intercept, WEIGHT_DECIMALS)
     return AdditiveClassifier.from_weights(
         bin_edges, weights, float(tables.round_significant(intercept))
     )

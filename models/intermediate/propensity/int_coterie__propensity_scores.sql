@@ -163,10 +163,9 @@ looked_up as (
 
 means as (
 
-    -- Exact sums: the mean must not depend on the order of the rows.
     select
         {%- for feature in features %}
-        cast(sum(cast(weight_{{ loop.index }} as decimal(18, 10))) as double) / count(*)
+        cast(round(cast(sum(weight_{{ loop.index }}) as double) / count(*)) as bigint)
             as mean_{{ loop.index }},
         {%- endfor %}
         model_name,
@@ -180,23 +179,26 @@ means as (
 
 contributed as (
 
-    -- In whole billionths, so that sums and ranks are exact.
     select
         looked_up.customer_id,
         looked_up.model_name,
         looked_up.model_version,
         looked_up.is_extrapolated,
-        looked_up.intercept
-        {%- for feature in features %}
-        + looked_up.weight_{{ loop.index }}
-        {%- endfor %} as log_odds,
-        looked_up.intercept
-        {%- for feature in features %}
-        + means.mean_{{ loop.index }}
-        {%- endfor %} as base_log_odds,
+        looked_up.intercept + (
+            0
+            {%- for feature in features %}
+            + looked_up.weight_{{ loop.index }}
+            {%- endfor %}
+        ) / 1e9 as log_odds,
+        looked_up.intercept + (
+            0
+            {%- for feature in features %}
+            + means.mean_{{ loop.index }}
+            {%- endfor %}
+        ) / 1e9 as base_log_odds,
         {%- for feature in features %}
         looked_up.feature_{{ loop.index }},
-        cast(round((looked_up.weight_{{ loop.index }} - means.mean_{{ loop.index }}) * 1e9) as bigint)
+        looked_up.weight_{{ loop.index }} - means.mean_{{ loop.index }}
             as contribution_{{ loop.index }},
         {%- endfor %}
         looked_up.as_of_date

@@ -104,7 +104,7 @@ numbered as (
 
 ),
 
-propensity_versions as (
+marked as (
 
     select
         *,
@@ -112,6 +112,71 @@ propensity_versions as (
         is_presentable and number_from_newest_presentable = 1 as is_champion
 
     from numbered
+
+),
+
+champions as (
+
+    select
+        model_name,
+        fitted_as_of,
+        model_version
+
+    from marked
+
+    where is_champion
+
+),
+
+newest as (
+
+    select
+        model_name,
+        fitted_as_of,
+        model_version,
+        gate_status
+
+    from marked
+
+    where is_newest
+
+),
+
+propensity_versions as (
+
+    select
+        marked.*,
+        case
+            when marked.is_champion and marked.is_newest
+                then 'Its scores are published: it is the newest version, and it passes its gate.'
+            when marked.is_champion
+                then
+                    'Its scores stay published: the newer version ' || newest.model_version
+                    || ' of ' || cast(newest.fitted_as_of as string) || ' does not pass its gate ('
+                    || coalesce(newest.gate_status, 'not judged yet') || ').'
+            when not marked.has_current_settings
+                then 'Not published: it was fitted under other settings.'
+            when champions.model_version is null
+                then
+                    'Not published (' || coalesce(marked.gate_status, 'not judged yet')
+                    || '), and no other version is: scores are withheld.'
+            when marked.fitted_as_of >= champions.fitted_as_of
+                then
+                    'Not published (' || coalesce(marked.gate_status, 'not judged yet')
+                    || '): the version ' || champions.model_version || ' of '
+                    || cast(champions.fitted_as_of as string) || ' stays.'
+            else
+                'Replaced by the version ' || champions.model_version || ' of '
+                || cast(champions.fitted_as_of as string) || '.'
+        end as champion_reason
+
+    from marked
+
+    left join champions
+        on marked.model_name = champions.model_name
+
+    left join newest
+        on marked.model_name = newest.model_name
 
 )
 
