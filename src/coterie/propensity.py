@@ -10,14 +10,16 @@ from __future__ import annotations
 import datetime
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from joblib import Parallel, delayed
 from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.additive import WEIGHT_DECIMALS, AdditiveClassifier, intercept_shift
@@ -157,79 +159,97 @@ def fit_propensity_weights(
     bin_set_id = bin_set["bin_set_id"][0].as_py()
     edges = bin_set_edges(bin_set, learner.features)
 
-    fitted_tables = []
+    learnable = []
     for model_name in due:
         prediction = _Prediction.from_settings(settings, model_name)
-        horizon_days = prediction.horizon_days
         rows = _read_rows(training_rows, model_name, learner.features, prediction)
-        rows = rows.take(rows.is_closed_by(as_of_date, horizon_days))
-        if not learner.has_enough(rows.outcome):
+        rows = rows.take(rows.is_closed_by(as_of_date, prediction.horizon_days))
+        if learner.has_enough(rows.outcome):
+            learnable.append((model_name, prediction, rows))
+        else:
             logger.info(
                 "%s: %d positives in %d rows are too few, no fit",
                 model_name,
                 rows.outcome.sum(),
                 len(rows.outcome),
             )
-            continue
-        fit = learner.fit(rows, as_of_date, prediction, bin_edges=edges)
-        logger.info(
-            "%s: fitted as of %s on %d rows with %d positives, learner %s, %d iterations, "
-            "calibration %s",
-            model_name,
-            as_of_date,
-            len(rows.outcome),
-            rows.outcome.sum(),
-            fit.learner,
-            fit.max_iter,
-            fit.calibration,
-        )
-        used = [name for name in learner.features if name not in prediction.left_out_features]
-        used += [NBD_COLUMN] if fit.learner == "nbd" else []
-        training_fingerprint = tables.fingerprint(
-            rows.table, ["as_of_date", "customer_id", "outcome", *used]
-        )
-        model_version = tables.version_hash(
-            tables.read_setting(settings, "code_version", str, ""),
-            settings_hash,
-            model_name,
-            as_of_date,
-            training_fingerprint,
-        )
-        weights = fit.classifier.to_table()
-        origins = np.unique(rows.origin)
-        constants = {
-            "model_name": model_name,
-            "model_version": model_version,
-            "fitted_as_of": as_of_date,
-            "data_through": tables.as_date(settings.get("data_through")) or as_of_date,
-            "horizon_days": horizon_days,
-            "settings_hash": settings_hash,
-            "settings": tables.canonical_json({**asdict(learner), **asdict(prediction)}),
-            "training_fingerprint": training_fingerprint,
-            "training_row_count": len(rows.outcome),
-            "positive_count": int(rows.outcome.sum()),
-            "origin_count": len(origins),
-            "first_origin": origins[0].item(),
-            "last_origin": origins[-1].item(),
-            "learner": fit.learner,
-            "max_iter": fit.max_iter,
-            "calibration": fit.calibration,
-            "bin_set_id": bin_set_id,
-            "intercept": fit.classifier.intercept_,
-        }
-        names = np.repeat(learner.features, [len(w) for w in fit.classifier.weights_])
-        fitted_tables.append(
-            pa.table(
-                {
-                    **{name: [value] * len(names) for name, value in constants.items()},
-                    "feature": names.tolist(),
-                    "bin": weights["bin"],
-                    "weight": weights["weight"],
-                },
-                schema=PROPENSITY_WEIGHTS_SCHEMA,
-            )
-        )
+    fits = _in_parallel(
+        (learner.fit, rows, as_of_date, prediction, edges) for _, prediction, rows in learnable
+    )
+    fitted_tables = [
+        _weights_table(fit, rows, model_name, prediction, learner, as_of_date, settings, bin_set_id)
+        for (model_name, prediction, rows), fit in zip(learnable, fits, strict=True)
+    ]
     return pa.concat_tables([empty, *fitted_tables]).combine_chunks()
+
+
+def _weights_table(
+    fit: _Fit,
+    rows: _Rows,
+    model_name: str,
+    prediction: _Prediction,
+    learner: _Learner,
+    as_of_date: datetime.date,
+    settings: Mapping[str, Any],
+    bin_set_id: str,
+) -> pa.Table:
+    """Write one fitted model as the rows of a version."""
+    logger.info(
+        "%s: fitted as of %s on %d rows with %d positives, learner %s, %d iterations, "
+        "calibration %s",
+        model_name,
+        as_of_date,
+        len(rows.outcome),
+        rows.outcome.sum(),
+        fit.learner,
+        fit.max_iter,
+        fit.calibration,
+    )
+    used = [name for name in learner.features if name not in prediction.left_out_features]
+    used += [NBD_COLUMN] if fit.learner == "nbd" else []
+    training_fingerprint = tables.fingerprint(
+        rows.table, ["as_of_date", "customer_id", "outcome", *used]
+    )
+    settings_hash = tables.read_setting(settings, "settings_hash", str)
+    model_version = tables.version_hash(
+        tables.read_setting(settings, "code_version", str, ""),
+        settings_hash,
+        model_name,
+        as_of_date,
+        training_fingerprint,
+    )
+    weights = fit.classifier.to_table()
+    origins = np.unique(rows.origin)
+    constants = {
+        "model_name": model_name,
+        "model_version": model_version,
+        "fitted_as_of": as_of_date,
+        "data_through": tables.as_date(settings.get("data_through")) or as_of_date,
+        "horizon_days": prediction.horizon_days,
+        "settings_hash": settings_hash,
+        "settings": tables.canonical_json({**asdict(learner), **asdict(prediction)}),
+        "training_fingerprint": training_fingerprint,
+        "training_row_count": len(rows.outcome),
+        "positive_count": int(rows.outcome.sum()),
+        "origin_count": len(origins),
+        "first_origin": origins[0].item(),
+        "last_origin": origins[-1].item(),
+        "learner": fit.learner,
+        "max_iter": fit.max_iter,
+        "calibration": fit.calibration,
+        "bin_set_id": bin_set_id,
+        "intercept": fit.classifier.intercept_,
+    }
+    names = np.repeat(learner.features, [len(w) for w in fit.classifier.weights_])
+    return pa.table(
+        {
+            **{name: [value] * len(names) for name, value in constants.items()},
+            "feature": names.tolist(),
+            "bin": weights["bin"],
+            "weight": weights["weight"],
+        },
+        schema=PROPENSITY_WEIGHTS_SCHEMA,
+    )
 
 
 def backtest_propensity(
@@ -285,47 +305,54 @@ def backtest_propensity(
     max_test_row_count = tables.read_setting(settings, "max_test_row_count", int, 20_000)
     versions = _untested_versions(weights, stored, as_of_date, settings)
 
-    tested = []
+    folds = []
     for model_name, model_version in versions.items():
         prediction = _Prediction.from_settings(settings, model_name)
-        horizon_days = prediction.horizon_days
         rows = _read_rows(
             training_rows, model_name, learner.features, prediction, with_rfm_cell=True
         )
-        rows = rows.take(rows.is_closed_by(as_of_date, horizon_days))
+        rows = rows.take(rows.is_closed_by(as_of_date, prediction.horizon_days))
         for origin in np.unique(rows.origin)[-max_test_origins:]:
-            train = rows.take(rows.is_closed_by(origin, horizon_days))
+            train = rows.take(rows.is_closed_by(origin, prediction.horizon_days))
             test = _sampled(rows.take(rows.origin == origin), max_test_row_count)
-            if not learner.has_enough(train.outcome):
+            if learner.has_enough(train.outcome):
+                folds.append((model_name, model_version, prediction, train, test, origin))
+            else:
                 logger.info("%s: too few outcomes before %s, not tested", model_name, origin)
-                continue
-            probabilities = _fold_probabilities(learner, prediction, train, test, origin)
-            logger.info(
-                "%s: tested at %s on %d customers, trained on %d rows",
-                model_name,
-                origin,
-                len(test.outcome),
-                len(train.outcome),
+    predicted = _in_parallel(
+        (_fold_probabilities, learner, prediction, train, test, origin)
+        for _, _, prediction, train, test, origin in folds
+    )
+    tested = []
+    for (model_name, model_version, _, train, test, origin), probabilities in zip(
+        folds, predicted, strict=True
+    ):
+        logger.info(
+            "%s: tested at %s on %d customers, trained on %d rows",
+            model_name,
+            origin,
+            len(test.outcome),
+            len(train.outcome),
+        )
+        tested += [
+            pa.table(
+                {
+                    "model_name": [model_name] * len(test.outcome),
+                    "model_version": [model_version] * len(test.outcome),
+                    "origin": [origin.item()] * len(test.outcome),
+                    "scorer_name": [scorer_name] * len(test.outcome),
+                    "customer_id": test.table["customer_id"],
+                    "outcome": test.outcome,
+                    "probability": tables.round_significant(
+                        np.clip(probability, *PROBABILITY_LIMITS)
+                    ),
+                    "training_row_count": [len(train.outcome)] * len(test.outcome),
+                    "training_positive_count": [int(train.outcome.sum())] * len(test.outcome),
+                },
+                schema=PROPENSITY_BACKTEST_SCHEMA,
             )
-            tested += [
-                pa.table(
-                    {
-                        "model_name": [model_name] * len(test.outcome),
-                        "model_version": [model_version] * len(test.outcome),
-                        "origin": [origin.item()] * len(test.outcome),
-                        "scorer_name": [scorer_name] * len(test.outcome),
-                        "customer_id": test.table["customer_id"],
-                        "outcome": test.outcome,
-                        "probability": tables.round_significant(
-                            np.clip(probability, *PROBABILITY_LIMITS)
-                        ),
-                        "training_row_count": [len(train.outcome)] * len(test.outcome),
-                        "training_positive_count": [int(train.outcome.sum())] * len(test.outcome),
-                    },
-                    schema=PROPENSITY_BACKTEST_SCHEMA,
-                )
-                for scorer_name, probability in sorted(probabilities.items())
-            ]
+            for scorer_name, probability in sorted(probabilities.items())
+        ]
     return pa.concat_tables([empty, *tested]).combine_chunks()
 
 
@@ -350,6 +377,17 @@ class _Prediction:
             horizon_days=tables.read_setting(found, "horizon_days", int),
             is_purchase=tables.is_true(found.get("is_purchase")),
             left_out_features=tables.read_setting(found, "left_out_features", list, []),
+        )
+
+
+def _in_parallel(calls: Iterable[tuple]) -> list:
+    """Call functions with their arguments, some at a time, and give the results in their order.
+
+    Each fit runs under one thread by itself, so that its result does not depend on how many run.
+    """
+    with threadpool_limits(1):
+        return Parallel(n_jobs=-1, prefer="threads")(
+            delayed(function)(*arguments) for function, *arguments in calls
         )
 
 
