@@ -63,6 +63,29 @@
 {% endmacro %}
 
 
+{#
+    Of whom an outcome is kept, as a condition on int_coterie__customer_features: those of whom it is
+    predicted, and newcomers, who have the rate of their cohort. Only predictions about new buyers
+    read those who were added to the even sample.
+#}
+{% macro is_candidate(prediction) %}
+    {%- set condition = prediction.condition -%}
+    {%- if prediction.complement_of -%}
+        {%- set model = coterie.predictions() | selectattr("name", "equalto", prediction.complement_of) | first -%}
+        {%- set condition = condition ~ " and " ~ model.condition -%}
+    {%- elif prediction.outcome == "purchase" and prediction.eligibility == "active_customers" -%}
+        {%- set condition = "(" ~ condition ~ " or " ~ coterie._is_newcomer() ~ ")" -%}
+    {%- endif -%}
+    {{- condition if prediction.eligibility == "new_buyers" else "is_in_sample and " ~ condition -}}
+{% endmacro %}
+
+
+{% macro _is_newcomer() %}
+    {%- set newcomer_days = coterie.settings("propensity").newcomer_days | int -%}
+    {{- "(order_count = 0 and days_since_signup <= " ~ newcomer_days ~ ")" -}}
+{% endmacro %}
+
+
 {# What a learner must know of each model. #}
 {% macro prediction_settings() %}
     {% set settings = {} %}

@@ -88,7 +88,7 @@
             "customer_id": "id!",
             "outcome": "text!",
             "occurred_at": "timestamp!",
-            "value": "amount"
+            "outcome_value": "amount"
         }
     } %}
     {{ return(columns[input]) }}

@@ -5,24 +5,24 @@
 #}
 {% macro reason_sentence(part, words) %}
     case
-        when {{ part }}_code is null then null
-        when {{ part }}_value is null then {{ words }}.missing_sentence
-        when {{ part }}_usual_value is null or {{ words }}.usual_sentence is null
+        when {{ part }}_code_as_read is null then null
+        when {{ part }}_value_as_read is null then {{ words }}.missing_sentence
+        when {{ part }}_usual_value_as_read is null or {{ words }}.usual_sentence is null
             then
                 replace(
                     {{ words }}.sentence,
                     '{value}',
-                    {{ coterie.reason_value(part ~ "_value", words ~ ".value_format") }}
+                    {{ coterie.reason_value(part ~ "_value_as_read", words ~ ".value_format") }}
                 )
         else
             replace(
                 replace(
                     {{ words }}.usual_sentence,
                     '{value}',
-                    {{ coterie.reason_value(part ~ "_value", words ~ ".value_format") }}
+                    {{ coterie.reason_value(part ~ "_value_as_read", words ~ ".value_format") }}
                 ),
                 '{usual}',
-                {{ coterie.reason_value(part ~ "_usual_value", words ~ ".usual_format") }}
+                {{ coterie.reason_value(part ~ "_usual_value_as_read", words ~ ".usual_format") }}
             )
     end
 {% endmacro %}

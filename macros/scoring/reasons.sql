@@ -39,3 +39,25 @@
 {% macro _reason_offset() %}
     {{ return(1000000000000) }}
 {% endmacro %}
+
+
+{#
+    What the scores read of features by their place, from 1 on: names and columns of the values, of
+    the usual values beside them, and the places of those that may be told.
+#}
+{% macro scored_lists(features) %}
+    {% set told = coterie.reason_features() %}
+    {% set lists = {"places": [], "names": [], "feature_values": [], "usual_values": []} %}
+    {% for feature in features %}
+        {% set usual = coterie.usual_values().get(feature) %}
+        {% if feature in told %}
+            {% do lists.places.append(loop.index) %}
+        {% endif %}
+        {% do lists.names.append(coterie.quoted(feature)) %}
+        {% do lists.feature_values.append("feature_" ~ loop.index) %}
+        {% do lists.usual_values.append(
+            "feature_" ~ (features.index(usual) + 1) if usual in features else "cast(null as double)"
+        ) %}
+    {% endfor %}
+    {{ return(lists) }}
+{% endmacro %}

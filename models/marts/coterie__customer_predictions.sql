@@ -1,4 +1,19 @@
 {% set parts = ['reason_1', 'reason_2', 'reason_3', 'counter_reason'] %}
+{# Whose reasons they are in the scores: a complement turns them. #}
+{% set turned_parts = {
+    false: {
+        'reason_1': 'reason_1',
+        'reason_2': 'reason_2',
+        'reason_3': 'reason_3',
+        'counter_reason': 'counter_reason_1'
+    },
+    true: {
+        'reason_1': 'counter_reason_1',
+        'reason_2': 'counter_reason_2',
+        'reason_3': 'counter_reason_3',
+        'counter_reason': 'reason_1'
+    }
+} %}
 
 with
 
@@ -68,32 +83,28 @@ champion_scores as (
 scores as (
 
     -- A complement is the opposite of its model: what speaks against the one speaks for the other.
-    {% for is_complement in [false, true] %}
+    {% for is_complement, theirs in turned_parts.items() %}
     {{ 'union all' if not loop.first }}
     select
-        champion_scores.customer_id,
+        scored.customer_id,
         predictions.prediction_name,
-        champion_scores.model_version,
-        champion_scores.is_extrapolated,
-        {{ '1 - ' if is_complement }}champion_scores.probability as probability,
+        scored.model_version,
+        scored.is_extrapolated,
         {%- for part in parts %}
-        {%- if is_complement %}
-        {%- set theirs = 'reason_1' if part == 'counter_reason' else 'counter_' ~ part %}
-        {%- else %}
-        {%- set theirs = 'counter_reason_1' if part == 'counter_reason' else part %}
-        {%- endif %}
-        champion_scores.{{ theirs }}_code as {{ part }}_code,
-        {{ '-' if is_complement }}champion_scores.{{ theirs }}_contribution as {{ part }}_contribution,
-        champion_scores.{{ theirs }}_value as {{ part }}_value,
-        champion_scores.{{ theirs }}_usual_value as {{ part }}_usual_value{{ ',' if not loop.last }}
+        scored.{{ theirs[part] }}_code as {{ part }}_code_as_read,
+        {{ -1 if is_complement else 1 }} * scored.{{ theirs[part] }}_contribution
+            as {{ part }}_contribution,
+        scored.{{ theirs[part] }}_value as {{ part }}_value_as_read,
+        scored.{{ theirs[part] }}_usual_value as {{ part }}_usual_value_as_read,
         {%- endfor %}
+        {{ '1 - scored.probability' if is_complement else 'scored.probability + 0' }} as probability
 
-    from champion_scores
+    from champion_scores as scored
 
     inner join predictions
-        on champion_scores.model_name = predictions.model_name
-
-    where {{ '' if is_complement else 'not ' }}predictions.is_complement
+        on
+            scored.model_name = predictions.model_name
+            and predictions.is_complement = {{ is_complement | lower }}
     {% endfor %}
 
 ),
@@ -128,21 +139,20 @@ feature_reasons as (
 worded_scores as (
 
     select
-        eligible_scores.*,
         {%- for part in parts %}
-        {{ coterie.reason_sentence('eligible_scores.' ~ part, part ~ 's') }}
-            as {{ part }}_sentence{{ ',' if not loop.last }}
+        {{ coterie.reason_sentence('eligible_scores.' ~ part, part ~ 's') }} as {{ part }}_sentence,
         {%- endfor %}
+        eligible_scores.*
 
     from eligible_scores
 
     {% for part in parts %}
     left join feature_reasons as {{ part }}s
         on
-            eligible_scores.{{ part }}_code = {{ part }}s.feature
+            eligible_scores.{{ part }}_code_as_read = {{ part }}s.feature
             and {{ part }}s.direction = '{{ 'lowers' if part == 'counter_reason' else 'raises' }}'
-
     {% endfor %}
+
 ),
 
 customer_predictions as (
@@ -161,7 +171,7 @@ customer_predictions as (
         end as score_status,
         scores.is_extrapolated,
         {%- for part in parts %}
-        scores.{{ part }}_code,
+        scores.{{ part }}_code_as_read as {{ part }}_code,
         scores.{{ part }}_sentence,
         scores.{{ part }}_contribution,
         {%- endfor %}

@@ -14,7 +14,7 @@ renamed as (
         {{ custom_outcomes.customer_id }} as customer_id,
         {{ custom_outcomes.outcome }} as outcome,
         {{ custom_outcomes.occurred_at }} as occurred_at,
-        {{ custom_outcomes.value }} as value
+        {{ custom_outcomes.outcome_value }} as outcome_value
 
     from source
 

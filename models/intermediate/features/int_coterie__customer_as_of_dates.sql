@@ -1,6 +1,5 @@
-{% set is_new_buyer %}
-    {{ coterie.days_between('customers.first_placed_on', 'as_of_dates.as_of_date') }} between 1 and 90
-{% endset %}
+{% set buying_days = coterie.days_between('customers.first_placed_on', 'as_of_dates.as_of_date') %}
+{% set is_new_buyer = buying_days ~ ' between 1 and 90' %}
 
 with
 

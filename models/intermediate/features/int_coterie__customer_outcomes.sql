@@ -1,5 +1,5 @@
 {% set predictions = coterie.predictions() %}
-{% set newcomer_days = coterie.settings('propensity').newcomer_days %}
+{% set has_custom_outcomes = predictions | rejectattr('outcome', 'equalto', 'purchase') | list %}
 
 with
 
@@ -29,6 +29,8 @@ outcome_events as (
 
 ),
 
+{% if has_custom_outcomes %}
+
 custom_outcome_days as (
 
     -- What others tell may end before the orders do.
@@ -39,6 +41,8 @@ custom_outcome_days as (
     where outcome != 'purchase'
 
 ),
+
+{% endif %}
 
 candidates as (
 
@@ -68,16 +72,7 @@ candidates as (
     cross join custom_outcome_days
     {% endif %}
 
-    where
-        {{ 'true' if prediction.eligibility == 'new_buyers' else 'customer_features.is_in_sample' }}
-        and (
-        {{ prediction.condition }}
-        {% if prediction.complement_of %}
-        and {{ (predictions | selectattr('name', 'equalto', prediction.complement_of) | first).condition }}
-        {% elif prediction.outcome == 'purchase' and prediction.eligibility == 'active_customers' %}
-        or (order_count = 0 and days_since_signup <= {{ newcomer_days }})
-        {% endif %}
-        )
+    where {{ coterie.is_candidate(prediction) }}
     {% endfor %}
 
 ),

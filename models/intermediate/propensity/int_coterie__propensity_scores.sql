@@ -1,18 +1,6 @@
 {% set features = coterie.propensity_features() %}
 {% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
-{% set reason_features = coterie.reason_features() %}
-{% set places, feature_names, feature_values, usual_values = [], [], [], [] %}
-{% for feature in features %}
-    {% if feature in reason_features %}
-        {% do places.append(loop.index) %}
-    {% endif %}
-    {% set usual = coterie.usual_values().get(feature) %}
-    {% do feature_names.append(coterie.quoted(feature)) %}
-    {% do feature_values.append('feature_' ~ loop.index) %}
-    {% do usual_values.append(
-        'feature_' ~ (features.index(usual) + 1) if usual in features else 'cast(null as double)'
-    ) %}
-{% endfor %}
+{% set lists = coterie.scored_lists(features) %}
 
 with
 
@@ -66,7 +54,9 @@ customer_features as (
 
     where
         customer_features.is_scoring_date
-        and customer_features.customer_id in (select scored_outcomes.customer_id from scored_outcomes)
+        and customer_features.customer_id in (
+            select scored_outcomes.customer_id from scored_outcomes
+        )
 
 ),
 
@@ -218,10 +208,12 @@ reasons_{{ number }} as (
 
     select
         *,
-        {{ coterie.greatest_reason_key(places, 1, 'reason_key_' ~ (number - 1) if number > 1) }}
-            as reason_key_{{ number }},
-        {{ coterie.greatest_reason_key(places, -1, 'counter_key_' ~ (number - 1) if number > 1) }}
-            as counter_key_{{ number }}
+        {{ coterie.greatest_reason_key(
+            lists.places, 1, 'reason_key_' ~ (number - 1) if number > 1
+        ) }} as reason_key_{{ number }},
+        {{ coterie.greatest_reason_key(
+            lists.places, -1, 'counter_key_' ~ (number - 1) if number > 1
+        ) }} as counter_key_{{ number }}
 
     from {{ 'contributed' if number == 1 else 'reasons_' ~ (number - 1) }}
 
@@ -250,8 +242,8 @@ listed as (
             + contribution_{{ loop.index }}
             {%- endfor %}
         ) / 1e9 as total_contribution,
-        {{ coterie.list_of(feature_values) }} as feature_values,
-        {{ coterie.list_of(usual_values) }} as usual_values
+        {{ coterie.list_of(lists.feature_values) }} as feature_values,
+        {{ coterie.list_of(lists.usual_values) }} as usual_values
 
     from reasons_3
 
@@ -273,9 +265,10 @@ scores as (
         {%- for number in [1, 2, 3] %}
         {%- for part, key in [('reason', 'reason_key'), ('counter_reason', 'counter_key')] %}
         {%- set key = 'listed.' ~ key ~ '_' ~ number %}
+        {%- set place = coterie.reason_place(key) %}
         case
             when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ coterie.list_item(coterie.list_of(feature_names), coterie.reason_place(key)) }}
+                then {{ coterie.list_item(coterie.list_of(lists.names), place) }}
         end as {{ part }}_{{ number }}_code,
         case
             when {{ key }} > {{ coterie.least_reason_key() }}
@@ -283,11 +276,11 @@ scores as (
         end as {{ part }}_{{ number }}_contribution,
         case
             when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ coterie.list_item('listed.feature_values', coterie.reason_place(key)) }}
+                then {{ coterie.list_item('listed.feature_values', place) }}
         end as {{ part }}_{{ number }}_value,
         case
             when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ coterie.list_item('listed.usual_values', coterie.reason_place(key)) }}
+                then {{ coterie.list_item('listed.usual_values', place) }}
         end as {{ part }}_{{ number }}_usual_value,
         {%- endfor %}
         {%- endfor %}
