@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo build test test-all lint format lock bench bench-peers bench-learning demo-data clean
+.PHONY: help install demo build test test-all lint format lock bench bench-scoring bench-peers bench-learning demo-data clean
 
 help: ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,11 @@ LEARNING_ROWS := build --select +int_coterie__propensity_training_rows \
 
 bench: install ## Seconds and memory of builds of 100,000 and 1,000,000 customers
 	$(BIN)/python bench/run.py --data $(BENCH_DATA) $(BENCH_DATE)
+
+bench-scoring: install ## Seconds to score 1,000,000 customers with reasons, beside LightGBM
+	test -e $(BENCH_DATA)/1m_before/orders.parquet \
+		|| $(BIN)/python -m coterie.demo --customers 1000000 --until 2025-09-30 --out $(BENCH_DATA)/1m_before
+	$(BIN)/python bench/scoring.py --data $(BENCH_DATA)/1m_before $(BENCH_DATE)
 
 bench-peers: install ## Online Retail: build as of 2011-11-09, then the model beside a small LightGBM
 	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }

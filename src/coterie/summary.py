@@ -149,10 +149,10 @@ def summarise(database: Path) -> str:
 
 def _as_text(frame: pd.DataFrame) -> str:
     """Lay out a frame as text: words to the left, numbers to the right."""
+    is_text = [name for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
+    frame = frame.fillna(dict.fromkeys(is_text, ""))
     words = {
-        name: f"{{:<{frame[name].str.len().max()}}}".format
-        for name in frame.columns
-        if len(frame) and pd.api.types.is_string_dtype(frame[name])
+        name: f"{{:<{int(frame[name].str.len().max())}}}".format for name in is_text if len(frame)
     }
     return frame.to_string(index=False, justify="left", formatters=words, na_rep="")
 

@@ -1,4 +1,5 @@
 {% set gates = coterie.settings('gates') %}
+{% set missing = coterie.missing_evidence(gates) %}
 
 with
 
@@ -134,14 +135,7 @@ judged as (
     select
         *,
         case
-            when
-                training_positive_count < {{ gates.min_training_positive_count }}
-                or training_negative_count < {{ gates.min_training_negative_count }}
-                or test_positive_count < {{ gates.min_test_positive_count }}
-                or test_negative_count < {{ gates.min_test_negative_count }}
-                or test_origin_count < {{ gates.min_test_origin_count }}
-                or coalesce(history_days, 0) < {{ gates.min_history_horizons }} * horizon_days
-                then 'insufficient_data'
+            when {{ missing | list | join(' or ') }} then 'insufficient_data'
             when not coalesce(least_gain_lower > 0, false) then 'worse_than_baseline'
             when
                 not coalesce(
@@ -171,21 +165,13 @@ explained as (
         case gate_status
             when 'insufficient_data'
                 then
-                    'Too little to learn from: ' || cast(training_positive_count as string)
-                    || ' outcomes and ' || cast(training_negative_count as string)
-                    || ' non-outcomes to learn from ('
-                    || '{{ gates.min_training_positive_count }} and '
-                    || '{{ gates.min_training_negative_count }} needed), '
-                    || cast(test_origin_count as string) || ' test dates ('
-                    || '{{ gates.min_test_origin_count }} needed) with '
-                    || cast(cast(test_positive_count as bigint) as string) || ' outcomes and '
-                    || cast(cast(test_negative_count as bigint) as string) || ' non-outcomes ('
-                    || '{{ gates.min_test_positive_count }} and '
-                    || '{{ gates.min_test_negative_count }} needed), and '
-                    || cast(coalesce(history_days, 0) as string)
-                    || ' days of history before them ('
-                    || cast({{ gates.min_history_horizons }} * horizon_days as string)
-                    || ' needed).'
+                    'Too little to learn from: only ' || substr(
+                        ''
+                        {%- for condition, words in missing.items() %}
+                        || case when {{ condition }} then ', ' || {{ words }} else '' end
+                        {%- endfor %},
+                        3
+                    ) || '.'
             when 'worse_than_baseline'
                 then
                     'On later dates the model did not clearly beat the plain rate and the rate of '
