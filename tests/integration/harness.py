@@ -326,6 +326,32 @@ def copy_host(host: Host, folder: Path) -> Host:
     return Host(host.name, project, dict(host.environment), dict(host.variables))
 
 
+def edit_package(host: Host, edits: Iterable[tuple[str, str, str]]) -> None:
+    """Give a host a copy of the package of its own, with other words in some places.
+
+    Parameters
+    ----------
+    host
+        A copy of an installed host.
+    edits
+        Path in the package, the only place of this text in it, and the text instead.
+    """
+    package = host.project.parent / "package"
+    package.mkdir()
+    shutil.copy(REPOSITORY / "dbt_project.yml", package)
+    for name in ("docs", "macros", "models", "python_models", "seeds", "tests"):
+        ignored = shutil.ignore_patterns("integration", "python", "__pycache__")
+        shutil.copytree(REPOSITORY / name, package / name, ignore=ignored)
+    for path, old, new in edits:
+        text = (package / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{text.count(old)} places in {path} say: {old}"
+        (package / path).write_text(text.replace(old, new), encoding="utf-8")
+    installed = host.project / "dbt_packages" / "coterie"
+    assert installed.is_symlink()
+    installed.unlink()
+    os.symlink(package, installed)
+
+
 def shuffled_demo(folder: Path, seed: int) -> Path:
     """A copy of the demo CSVs with their rows in another order."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -57,6 +57,7 @@ UP_TO_SEGMENTS = (
     "--indirect-selection",
     "empty",
     "-s",
+    "+int_coterie__customer_nbd",
     "+int_coterie__customer_outcomes",
     "+coterie__customer_segments",
     "assert_attributes_held_before_their_date",
@@ -127,6 +128,12 @@ def build_every_input_elsewhere(host: Host) -> Host:
     folder = shuffled_demo(host.project.parent / "shuffled", seed=1)
     host.environment |= ONE_THREAD_ELSEWHERE | {"COTERIE_DEMO_SEEDS": str(folder)}
     host.dbt("build", *WITHOUT_TESTS)
+    return host
+
+
+def build_custom_outcomes(host: Host) -> Host:
+    # Of the tests those that recount what models say.
+    host.dbt("build", "--exclude", "test_type:generic")
     return host
 
 
@@ -586,15 +593,43 @@ def build_publishing_shop(host: Host) -> SimpleNamespace:
     return story
 
 
+#: A shop is built as of a date, as of 30 days later without and with fits, and when all is old.
+FIRST_FIT, LATER, MUCH_LATER = "2025-05-25", "2025-06-24", "2025-08-24"
+
+#: One model is enough to see what becomes of versions.
+ONE_MODEL = {"purchase_90d": None, "churn_90d": None, "second_order_90d": None}
+
+
+def build_as_time_goes_by(host: Host) -> SimpleNamespace:
+    """Fit as of a date; later score by the old version, then refit; then let all grow old."""
+    host.write({"shop.orders": simulate_orders(4000, seed=22)})
+    host.variables |= {"coterie__predictions": ONE_MODEL}
+    story = SimpleNamespace(host=host)
+    marts = ("coterie__customers", "coterie__model_versions", "coterie__customer_predictions")
+
+    def build(date: str, *options: str) -> dict[str, pd.DataFrame]:
+        dated = {"coterie__as_of_date": date}
+        host.dbt("run", "-s", *[f"+{name}" for name in marts], *options, variables=dated)
+        return host.snapshot([*marts, *STATE_TABLES])
+
+    story.first = build(FIRST_FIT)
+    story.scored_only = build(LATER, "--exclude", "tag:fit")
+    story.refitted = build(LATER)
+    story.grown_old = build(MUCH_LATER, "--exclude", "tag:fit")
+    return story
+
+
 #: Name: the host project and what to do with it. The longest first: two are built at a time.
 SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
     "growing_shop": ("bare_shop", build_growing_shop),
     "publishing_shop": ("bare_shop", build_publishing_shop),
+    "as_time_goes_by": ("bare_shop", build_as_time_goes_by),
     "ten_days": ("bare_shop", build_ten_days),
     "false_future": ("bare_shop", build_false_future),
     "online_retail": ("online_retail", build_online_retail),
     "every_input": ("every_input", build_every_input),
     "every_input_elsewhere": ("every_input", build_every_input_elsewhere),
+    "custom_outcomes": ("custom_outcomes", build_custom_outcomes),
     "scattered_inputs": ("scattered_inputs", build_scattered_inputs),
     "low_memory": ("bare_shop", build_low_memory),
     "dirty_shop": ("bare_shop", build_dirty_shop),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from harness import REPOSITORY, Host, copy_host, differences
+from harness import REPOSITORY, Host, copy_host, differences, edit_package
 from histories import INPUTS, known_before, with_false_future, without
 from scenarios import MIDDLE_DAY, UP_TO_SEGMENTS, write_shop
 from shops import simulate_orders
@@ -19,6 +17,7 @@ from shops import simulate_orders
 #: What is known of a customer as of each date, and what becomes of it on the newest.
 AS_OF_DATES = [
     "int_coterie__customer_features",
+    "int_coterie__customer_nbd",
     "int_coterie__customer_rfm",
     "int_coterie__customer_segments",
     "coterie__customer_segments",
@@ -221,12 +220,24 @@ LEAKS = {
         ),
         test=ATTRIBUTE_TEST,
     ),
+    "statuses that come later, as outcomes": Leak(
+        edits=(
+            (
+                f"{FEATURES}/int_coterie__outcome_events.sql",
+                "coterie.is_valid_order_as_of('as_of.as_of_date')",
+                "coterie.is_valid_order_as_of(coterie.days_after('as_of.as_of_date', 60))",
+            ),
+        ),
+        test=OUTCOME_TEST,
+        differs="int_coterie__customer_outcomes",
+    ),
     "outcomes of the day before": Leak(
         edits=(
             (
                 f"{FEATURES}/int_coterie__customer_outcomes.sql",
-                "and closed.as_of_date <= orders.ordered_at",
-                "and {{ coterie.days_after('closed.as_of_date', -1) }} <= orders.ordered_at",
+                "and looked_for.as_of_date <= outcome_events.occurred_at",
+                "and {{ coterie.days_after('looked_for.as_of_date', -1) }}"
+                " <= outcome_events.occurred_at",
             ),
         ),
         test=OUTCOME_TEST,
@@ -248,30 +259,12 @@ def edited(false_future, tmp_path_factory) -> Callable[[tuple], Host]:
     numbers = iter(range(100))
 
     def edit(edits: tuple[tuple[str, str, str], ...]) -> Host:
-        folder = root / f"{next(numbers)}"
-        package = folder / "package"
-        package.mkdir(parents=True)
-        shutil.copy(REPOSITORY / "dbt_project.yml", package)
-        for name in ("docs", "macros", "models", "python_models", "seeds", "tests"):
-            ignored = shutil.ignore_patterns("integration", "python", "__pycache__")
-            shutil.copytree(REPOSITORY / name, package / name, ignore=ignored)
-        for path, old, new in edits:
-            replace_only(package / path, old, new)
-        host = copy_host(false_future.poisoned, folder)
+        host = copy_host(false_future.poisoned, root / f"{next(numbers)}")
         shutil.copy(false_future.poisoned.database, host.database)
-        installed = host.project / "dbt_packages" / "coterie"
-        assert installed.is_symlink()
-        installed.unlink()
-        os.symlink(package, installed)
+        edit_package(host, edits)
         return host
 
     return edit
-
-
-def replace_only(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{text.count(old)} places in {path.name} say: {old}"
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

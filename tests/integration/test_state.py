@@ -1,6 +1,9 @@
 """What builds leave behind for the next one: a shop that grows, repeats and dry runs."""
 
+import pandas as pd
+import pytest
 from harness import STATE_TABLES, differences
+from scenarios import FIRST_FIT, LATER, MUCH_LATER
 
 
 def purchase_versions(snapshot):
@@ -61,3 +64,89 @@ def test_an_empty_build_leaves_all_state_as_it_was(growing_shop):
     after = {name: growing_shop.after_empty_build[name] for name in STATE_TABLES}
     assert {name: len(rows) for name, rows in before.items() if rows.empty} == {}
     assert differences(before, after) == []
+
+
+# ---- learning and scoring apart ------------------------------------------------------------------
+
+#: What no build without fits may touch.
+FITTED = ["int_coterie__feature_bins", "int_coterie__propensity_weights"]
+FITTED += ["int_coterie__propensity_backtests", "int_coterie__segment_centers"]
+
+
+def scored(snapshot):
+    rows = snapshot["coterie__customer_predictions"]
+    return rows[rows["score_status"] == "scored"]
+
+
+@pytest.fixture(scope="module")
+def first_version(as_time_goes_by):
+    """Return the version of the first build, which is published in some way."""
+    versions = purchase_versions(as_time_goes_by.first)
+    assert len(versions) == 1
+    assert versions["gate_status"].iloc[0] in {"published", "provisional"}
+    assert versions["fitted_as_of"].iloc[0] == pd.Timestamp(FIRST_FIT)
+    return versions["model_version"].iloc[0]
+
+
+def test_a_build_without_fits_scores_a_new_day_by_the_old_version(as_time_goes_by, first_version):
+    before = {name: as_time_goes_by.first[name] for name in FITTED}
+    after = {name: as_time_goes_by.scored_only[name] for name in FITTED}
+    assert differences(before, after) == []
+    versions = purchase_versions(as_time_goes_by.scored_only)
+    assert versions["model_version"].tolist() == [first_version]
+    assert versions["is_champion"].all()
+    then, now = scored(as_time_goes_by.first), scored(as_time_goes_by.scored_only)
+    assert set(now["model_version"]) == {first_version}
+    assert set(now["as_of_date"]) == {pd.Timestamp(LATER)}
+    # The customers have moved on: who bought lately then is scored lower now.
+    both = then.merge(now, on="customer_id", suffixes=("", "_now"))
+    assert len(both) > 1000
+    assert (both["probability"] != both["probability_now"]).mean() > 0.5
+
+
+def test_a_later_build_learns_anew_and_says_how_it_stands(as_time_goes_by, first_version):
+    versions = purchase_versions(as_time_goes_by.refitted).set_index("fitted_as_of")
+    assert versions.index.tolist() == [pd.Timestamp(FIRST_FIT), pd.Timestamp(LATER)]
+    old, new = versions.loc[FIRST_FIT], versions.loc[LATER]
+    assert old["model_version"] == first_version != new["model_version"]
+    assert new["training_row_count"] > old["training_row_count"]
+    assert (old["is_newest"], new["is_newest"]) == (False, True)
+    assert versions["is_champion"].sum() == 1
+    champion = versions[versions["is_champion"]].iloc[0]
+    assert champion["gate_status"] in {"published", "provisional"}
+    assert set(scored(as_time_goes_by.refitted)["model_version"]) == {champion["model_version"]}
+    reasons = versions[[name for name in REASONS if name in versions]]
+    assert reasons.map(is_sentence).all(axis=None), reasons
+    # What the old version was judged on stands.
+    was = purchase_versions(as_time_goes_by.first).iloc[0]
+    assert old["gate_reason"] == was["gate_reason"]
+
+
+REASONS = ["gate_reason", "champion_reason"]
+
+
+def is_sentence(text):
+    return (
+        text[0].isupper()
+        and text[-1] == "."
+        and not any(word in text for word in ("None", "null", "nan", "_", "  "))
+    )
+
+
+def test_versions_that_have_grown_old_are_withheld(as_time_goes_by, first_version):
+    versions = purchase_versions(as_time_goes_by.grown_old)
+    assert first_version in set(versions["model_version"])
+    ages = (pd.Timestamp(MUCH_LATER) - versions["fitted_as_of"]).dt.days
+    assert (ages > 60).all()
+    assert versions["gate_status"].tolist() == ["stale"] * 2
+    assert not versions["is_champion"].any()
+    for age, reason in zip(ages, versions["gate_reason"], strict=True):
+        assert is_sentence(reason)
+        assert f"Fitted {age} days before the date" in reason
+        assert "trusted for 60 days" in reason
+        assert "Build with fits again" in reason
+    predictions = as_time_goes_by.grown_old["coterie__customer_predictions"]
+    assert predictions["probability"].isna().all()
+    assert set(predictions["score_status"]) == {"withheld", "not_eligible"}
+    customers = as_time_goes_by.grown_old["coterie__customers"]
+    assert set(customers["purchase_score_status_30d"]) == {"withheld", "not_eligible"}

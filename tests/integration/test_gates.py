@@ -1,0 +1,162 @@
+"""What must not be published: labels by chance, too little data, a shop that has changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from harness import Host, edit_package
+from shops import FIRST_DAY, simulate_orders
+
+pytestmark = pytest.mark.matrix
+
+OUTCOMES = "models/intermediate/features/int_coterie__customer_outcomes.sql"
+
+#: Each customer gets the outcome of another one of the same date and prediction.
+SHUFFLED = """,
+
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by as_of_date, prediction_name, is_eligible order by customer_id
+        ) as place,
+        row_number() over (
+            partition by as_of_date, prediction_name, is_eligible order by md5(customer_id)
+        ) as other_place
+
+    from customer_outcomes
+
+)
+
+select
+    numbered.* exclude (place, other_place) replace (others.outcome as outcome)
+
+from numbered
+
+inner join numbered as others
+    on
+        numbered.as_of_date = others.as_of_date
+        and numbered.prediction_name = others.prediction_name
+        and numbered.is_eligible = others.is_eligible
+        and numbered.place = others.other_place
+"""
+
+#: These recount outcomes, which are not those of the shop once they are shuffled.
+ABOUT_OUTCOMES = ("--exclude", "assert_outcomes_lie_in_their_window")
+
+
+def build(host: Host, orders: pd.DataFrame, *options: str) -> Host:
+    host.write({"shop.orders": orders})
+    host.dbt("build", *options, timeout=600)
+    assert host.last_build.results_with("error", "fail", "skipped") == []
+    return host
+
+
+def verdict(host: Host, model_name: str) -> pd.Series:
+    versions = host.table("coterie__model_versions").set_index("model_name")
+    assert versions.index.is_unique
+    return versions.loc[model_name]
+
+
+def assert_withheld(host: Host, *prediction_names: str) -> None:
+    predictions = host.table("coterie__customer_predictions")
+    for name in prediction_names:
+        rows = predictions[predictions["prediction_name"] == name]
+        assert set(rows["score_status"]) == {"withheld", "not_eligible"}, name
+        assert rows.filter(regex="probability|percentile|sentence").isna().all(axis=None), name
+    if "purchase_30d" in prediction_names:
+        customers = host.table("coterie__customers")
+        assert customers["purchase_probability_30d"].isna().all()
+        assert set(customers["purchase_score_status_30d"]) == {"withheld", "not_eligible"}
+
+
+def assert_plain_words(reason: str, *words: str) -> None:
+    """No name of a column, no gap where a number should stand."""
+    assert [word for word in words if word not in reason] == [], reason
+    assert reason.endswith(".")
+    assert [word for word in ("_", "None", "null", "nan", "inf ") if word in reason] == []
+
+
+def test_outcomes_by_chance_are_worse_than_the_baseline(new_host):
+    host = new_host("bare_shop")
+    edit_package(
+        host,
+        [(OUTCOMES, ")\n\nselect * from customer_outcomes\n", ")" + SHUFFLED)],
+    )
+    build(host, simulate_orders(4000, seed=71), *ABOUT_OUTCOMES)
+    for name in ("purchase_30d", "purchase_90d"):
+        version = verdict(host, name)
+        assert version["gate_status"] == "worse_than_baseline", version["gate_reason"]
+        assert not version["is_champion"]
+        assert_plain_words(version["gate_reason"], "did not clearly beat", "would add nothing")
+    assert_withheld(host, "purchase_30d", "purchase_90d", "churn_90d")
+    gains = host.query(
+        "select model_name, interval_lower from {coterie__model_metrics} where "
+        "origin = 'pooled' and scorer_name = 'model' and group_name = 'all' "
+        "and metric_name = 'log_loss_gain_over_base_rate' and model_name like 'purchase%'"
+    )
+    assert len(gains) == 2
+    assert (gains["interval_lower"] <= 0).all()
+
+
+def test_a_small_shop_has_too_little_to_learn_from(new_host):
+    host = build(new_host("bare_shop"), simulate_orders(120, seed=72))
+    versions = host.table("coterie__model_versions")
+    assert set(versions["gate_status"]) == {"insufficient_data"}
+    assert not versions["is_champion"].any()
+    for reason in versions["gate_reason"]:
+        assert_plain_words(reason, "Too little to learn from", "outcomes", "needed")
+    assert_withheld(host, "purchase_30d", "purchase_90d", "churn_90d", "second_order_90d")
+    # What needs no learning is there.
+    assert host.table("coterie__customers")["rfm_segment_code"].notna().all()
+
+
+def test_a_young_shop_has_too_short_a_past(new_host):
+    host = new_host("bare_shop")
+    orders = simulate_orders(4000, seed=73, day_count=230)
+    build(host, orders)
+    version = verdict(host, "purchase_90d")
+    assert version["training_row_count"] > 1000
+    assert version["positive_count"] > 200
+    assert version["gate_status"] == "insufficient_data"
+    assert_plain_words(version["gate_reason"], "test dates", "days of history before them")
+    assert_withheld(host, "purchase_90d", "churn_90d")
+
+
+@pytest.mark.parametrize(
+    ("factor", "tells"),
+    [pytest.param(0.4, "more", id="fewer orders"), pytest.param(2.0, "less", id="more orders")],
+)
+def test_a_shop_that_has_changed_is_not_published(new_host, factor, tells):
+    """From a day on everybody buys otherwise; the season of a year ago says what it was before."""
+    orders = simulate_orders(4000, seed=74, day_count=760)
+    changed = changed_from(orders, FIRST_DAY + pd.Timedelta(days=610), factor)
+    host = build(new_host("bare_shop"), changed)
+    version = verdict(host, "purchase_30d")
+    assert version["gate_status"] in {"miscalibrated", "worse_than_baseline"}
+    assert not version["is_champion"]
+    assert_plain_words(version["gate_reason"], "On later dates")
+    assert_withheld(host, "purchase_30d")
+    ratio = host.value(
+        "select metric_value from {coterie__model_metrics} where model_name = 'purchase_30d' "
+        "and origin = 'pooled' and scorer_name = 'model' and group_name = 'all' "
+        "and metric_name = 'predicted_over_observed'"
+    )
+    assert (ratio > 1) == (tells == "more")
+
+
+def changed_from(orders: pd.DataFrame, day: pd.Timestamp, factor: float) -> pd.DataFrame:
+    """Each order from a day on is kept with a chance, or comes again some days later."""
+    generator = np.random.default_rng(1)
+    is_late = orders["ordered_at"] >= day
+    if factor <= 1:
+        return orders[~is_late | (generator.random(len(orders)) < factor)]
+    again = orders[is_late & (generator.random(len(orders)) < factor - 1)]
+    shift = pd.to_timedelta(generator.integers(5, 40, len(again)), unit="D")
+    again = again.assign(
+        order_id="again-" + again["order_id"], ordered_at=again["ordered_at"] + shift
+    )
+    again = again[again["ordered_at"] <= orders["ordered_at"].max()]
+    return pd.concat([orders, again], ignore_index=True).sort_values(["ordered_at", "order_id"])

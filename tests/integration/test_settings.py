@@ -1,0 +1,289 @@
+"""What the vars about predictions take and what they refuse, in words that name the remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import yaml
+from harness import REPOSITORY
+
+PREDICTIONS = "coterie.predictions()"
+PROPENSITY_FEATURES = "coterie.propensity_features()"
+REASON_FEATURES = "coterie.reason_features()"
+LIFETIME_VALUE = 'coterie.settings("lifetime_value")'
+
+#: Reads [call of a macro, vars] pairs and writes what each call returns, or the refusal. The
+#: macros are parsed once; a compile leaves its traces in the manifest, so each has a copy.
+ASK = """
+import json, sys
+from dbt.cli.main import dbtRunner
+
+options = ["--quiet", "--project-dir", ".", "--profiles-dir", "."]
+manifest = dbtRunner().invoke(["parse", *options]).result
+answers = []
+for call, given in json.load(sys.stdin):
+    done = dbtRunner(manifest=manifest.deepcopy()).invoke(
+        ["compile", "--inline", "{{ tojson(" + call + ") }}", "--vars", json.dumps(given), *options]
+    )
+    if done.success:
+        answers.append([json.loads(done.result.results[0].node.compiled_code), None])
+    else:
+        answers.append([None, str(done.exception)])
+with open("answers.json", "w", encoding="utf-8") as file:
+    json.dump(answers, file)
+"""
+
+Given = dict[str, object]
+
+
+def predictions(**specs: object) -> Given:
+    return {"coterie__predictions": specs}
+
+
+#: What is asked: the macro, the vars, and words of the refusal.
+REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
+    "no map": (
+        PREDICTIONS,
+        {"coterie__predictions": ["answer_30d"]},
+        ("coterie__predictions must be a map", "{answer_30d: {outcome: answered"),
+    ),
+    "a prediction that is no map": (
+        PREDICTIONS,
+        predictions(purchase_7d=7),
+        ("must give a map for 'purchase_7d'", "or null to leave the prediction out", "gives: 7"),
+    ),
+    "unknown key": (
+        PREDICTIONS,
+        predictions(purchase_30d={"horizon": 7}),
+        ("unknown key 'horizon' under 'purchase_30d'", "It takes: outcome, horizon_days"),
+    ),
+    "bad name": (
+        PREDICTIONS,
+        predictions(**{"Purchase 7d": {"outcome": "purchase", "horizon_days": 7}}),
+        ("names a prediction 'Purchase 7d'", "small letters, digits and underscores"),
+    ),
+    "name that breaks quotes": (
+        PREDICTIONS,
+        predictions(**{"a'; drop table b; --": {"outcome": "purchase", "horizon_days": 7}}),
+        ("small letters, digits and underscores",),
+    ),
+    "unknown eligibility": (
+        PREDICTIONS,
+        predictions(purchase_7d={"outcome": "purchase", "horizon_days": 7, "eligibility": "vip"}),
+        ("'purchase_7d'", "unknown eligibility 'vip'", "It takes: active_customers, buyers"),
+    ),
+    "complement of nothing": (
+        PREDICTIONS,
+        predictions(churn_60d={"complement_of": "purchase_60d"}),
+        ("'churn_60d'", "complement of 'purchase_60d'", "There are: purchase_30d, purchase_90d"),
+    ),
+    "complement of a complement": (
+        PREDICTIONS,
+        predictions(stay_90d={"complement_of": "churn_90d"}),
+        ("'stay_90d'", "no prediction with a model of its own"),
+    ),
+    "complement of what is left out": (
+        PREDICTIONS,
+        predictions(purchase_90d=None),
+        ("'churn_90d'", "complement of 'purchase_90d'", "There are: purchase_30d, churn_90d"),
+    ),
+    "horizon of no days": (
+        PREDICTIONS,
+        predictions(purchase_30d={"horizon_days": 0}),
+        ("'purchase_30d'", "horizon_days, a whole number from 1 to 730", "has '0'"),
+    ),
+    "horizon of three years": (
+        PREDICTIONS,
+        predictions(purchase_30d={"horizon_days": 1095}),
+        ("a whole number from 1 to 730", "has '1095'"),
+    ),
+    "no horizon": (
+        PREDICTIONS,
+        predictions(purchase_7d={"outcome": "purchase"}),
+        ("'purchase_7d'", "needs horizon_days"),
+    ),
+    "no outcome": (
+        PREDICTIONS,
+        predictions(answer_30d={"horizon_days": 30}),
+        ("'answer_30d'", "has no outcome", "coterie__custom_outcomes_relation"),
+    ),
+    "own outcome without a relation": (
+        PREDICTIONS,
+        predictions(answer_30d={"outcome": "answered", "horizon_days": 30}),
+        ("the outcome 'answered'", "set the var coterie__custom_outcomes_relation"),
+    ),
+    "left out feature that is none": (
+        PREDICTIONS,
+        predictions(purchase_30d={"left_out_features": ["order_count", "shoe_size"]}),
+        ("'purchase_30d'", "leaves out 'shoe_size'", "Its features: days_since_last_order"),
+    ),
+    "unknown family": (
+        LIFETIME_VALUE,
+        {"coterie__lifetime_value": {"family": "pareto_nbd"}},
+        ("coterie__lifetime_value", "unknown family 'pareto_nbd'", "It takes mbg_nbd or bg_nbd"),
+    ),
+    "unknown key of lifetime value": (
+        LIFETIME_VALUE,
+        {"coterie__lifetime_value": {"familly": "bg_nbd"}},
+        ("coterie__lifetime_value", "unknown key 'familly'", "It takes: family"),
+    ),
+}
+
+#: What is asked without a refusal.
+TAKEN: dict[str, tuple[str, Given]] = {
+    "shipped": (PREDICTIONS, {}),
+    "left out": (PREDICTIONS, predictions(second_order_90d=None)),
+    "model and complement left out": (PREDICTIONS, predictions(purchase_90d=None, churn_90d=False)),
+    "changed": (PREDICTIONS, predictions(purchase_30d={"horizon_days": 14})),
+    "own": (
+        PREDICTIONS,
+        predictions(
+            answer_30d={
+                "outcome": "answered",
+                "horizon_days": "30",
+                "eligibility": "message_receivers",
+                "left_out_features": "order_count",
+            },
+            silence_30d={"complement_of": "answer_30d"},
+        )
+        | {"coterie__custom_outcomes_relation": "answers"},
+    ),
+    "bg_nbd": (LIFETIME_VALUE, {"coterie__lifetime_value": {"family": "bg_nbd"}}),
+    "features": (PROPENSITY_FEATURES, {}),
+    "features without lifetime value": (
+        PROPENSITY_FEATURES,
+        {"coterie__lifetime_value_enabled": False},
+    ),
+}
+
+LISTED = {"features": ["order_count", "age_years", "days_since_signup"]}
+ALLOWED = LISTED | {"use_sensitive_attributes": True}
+TAKEN |= {
+    "sensitive features": (PROPENSITY_FEATURES, {"coterie__propensity": LISTED}),
+    "sensitive features, allowed": (PROPENSITY_FEATURES, {"coterie__propensity": ALLOWED}),
+    "sensitive reasons, allowed": (REASON_FEATURES, {"coterie__propensity": ALLOWED}),
+    "other sensitive features": (
+        PROPENSITY_FEATURES,
+        {"coterie__propensity": LISTED, "coterie__sensitive_attributes": ["order_count"]},
+    ),
+    "one sensitive feature": (
+        PROPENSITY_FEATURES,
+        {"coterie__propensity": LISTED, "coterie__sensitive_attributes": "age_years"},
+    ),
+    "reasons": (REASON_FEATURES, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """Return what each question got: [value, None] or [None, words of the refusal]."""
+    project = tmp_path_factory.mktemp("settings")
+    settings = yaml.safe_load((REPOSITORY / "dbt_project.yml").read_text(encoding="utf-8"))
+    # Settings need no models, and a project without any is parsed in a second.
+    kept = ("name", "version", "config-version", "profile", "macro-paths", "vars")
+    (project / "dbt_project.yml").write_text(yaml.safe_dump({key: settings[key] for key in kept}))
+    os.symlink(REPOSITORY / "macros", project / "macros")
+    output = {"type": "duckdb", "path": ":memory:"}
+    profile = {settings["profile"]: {"target": "dev", "outputs": {"dev": output}}}
+    (project / "profiles.yml").write_text(yaml.safe_dump(profile))
+    questions = [[call, given] for call, given, _ in REFUSED.values()] + list(TAKEN.values())
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=project,
+        env=os.environ | {"DO_NOT_TRACK": "1", "PYTHONIOENCODING": "utf-8"},
+        input=json.dumps(questions),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads((project / "answers.json").read_text(encoding="utf-8"))
+    return dict(zip([*REFUSED, *TAKEN], told, strict=True))
+
+
+@pytest.fixture(scope="module")
+def taken(answers) -> Callable[[str], object]:
+    """Return a function that gives the value of a setting that is taken."""
+
+    def get(name: str) -> object:
+        value, refusal = answers[name]
+        assert refusal is None, refusal
+        return value
+
+    return get
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_makes_no_sense_is_refused_by_name(answers, name):
+    value, refusal = answers[name]
+    assert value is None
+    words = " ".join(refusal.split())
+    missing = [part for part in REFUSED[name][2] if part not in words]
+    assert not missing, f"{missing} not in: {words}"
+
+
+def by_name(found: list[dict]) -> dict[str, dict]:
+    return {prediction["name"]: prediction for prediction in found}
+
+
+def test_four_predictions_are_shipped(taken):
+    found = by_name(taken("shipped"))
+    horizons = {name: spec["horizon_days"] for name, spec in found.items()}
+    assert horizons == {
+        "purchase_30d": 30,
+        "purchase_90d": 90,
+        "churn_90d": 90,
+        "second_order_90d": 90,
+    }
+    models = {spec["model_name"] for spec in found.values()}
+    assert models == {"purchase_30d", "purchase_90d", "second_order_90d"}
+
+
+def test_null_leaves_a_prediction_out(taken):
+    assert set(by_name(taken("left out"))) == {"purchase_30d", "purchase_90d", "churn_90d"}
+    assert set(by_name(taken("model and complement left out"))) == {
+        "purchase_30d",
+        "second_order_90d",
+    }
+
+
+def test_what_is_given_goes_over_what_is_shipped_key_by_key(taken):
+    changed = by_name(taken("changed"))["purchase_30d"]
+    shipped = by_name(taken("shipped"))["purchase_30d"]
+    assert changed == shipped | {"horizon_days": 14}
+
+
+def test_an_own_outcome_and_its_complement_share_a_model(taken):
+    found = by_name(taken("own"))
+    own, complement = found["answer_30d"], found["silence_30d"]
+    assert (own["outcome"], own["horizon_days"]) == ("answered", 30)
+    assert own["left_out_features"] == ["order_count"]
+    assert (complement["model_name"], complement["outcome"]) == ("answer_30d", "answered")
+    assert complement["horizon_days"] == 30
+
+
+def test_a_topic_that_is_off_gives_no_features(taken):
+    theirs = {"nbd_probability_alive", "nbd_purchase_probability_90d"}
+    assert taken("bg_nbd")["family"] == "bg_nbd"
+    assert theirs <= set(taken("features"))
+    without = set(taken("features without lifetime value"))
+    assert without == set(taken("features")) - theirs
+
+
+def test_sensitive_attributes_are_read_only_when_told_so_and_never_told(taken):
+    assert taken("sensitive features") == ["order_count", "days_since_signup"]
+    assert taken("sensitive features, allowed") == LISTED["features"]
+    assert taken("sensitive reasons, allowed") == ["order_count"]
+    assert taken("other sensitive features") == ["age_years", "days_since_signup"]
+    assert taken("one sensitive feature") == ["order_count", "days_since_signup"]
+
+
+def test_what_nobody_can_act_on_is_no_reason(taken):
+    hidden = {"nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup"}
+    assert set(taken("features")) - set(taken("reasons")) == hidden
