@@ -29,6 +29,7 @@ DEMO_SEEDS = REPOSITORY / "seeds" / "demo"
 #: Tables that keep what earlier builds have learned or decided.
 STATE_TABLES = (
     "int_coterie__feature_bins",
+    "int_coterie__nbd_parameters",
     "int_coterie__propensity_weights",
     "int_coterie__propensity_backtests",
     "int_coterie__backtest_intervals",

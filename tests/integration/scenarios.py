@@ -49,7 +49,7 @@ ONE_THREAD_ELSEWHERE = {
 #: For builds of which only the tables count: the data tests cost as much time as the models.
 WITHOUT_TESTS = ("--exclude-resource-type", "test")
 
-TOPICS = ("rfm", "segmentation", "propensity")
+TOPICS = ("rfm", "segmentation", "lifetime_value", "propensity")
 
 #: Everything up to features, outcomes and segments, with the tests that no date sees beyond itself.
 UP_TO_SEGMENTS = (

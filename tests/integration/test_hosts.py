@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from harness import HOSTS, REPOSITORY, differences
-from scenarios import TOPICS, WITHOUT_TESTS
+from scenarios import ONE_MODEL, TOPICS, WITHOUT_TESTS
 from shops import simulate_orders
 
 RFM_CODES = {
@@ -341,10 +341,11 @@ def test_a_check_without_fits_scores_by_what_production_has_fitted(scattered_inp
     bad = [r["unique_id"] for r in ci.last_build.results if r["status"] not in {"success", "pass"}]
     assert [i for i in bad if "stg_coterie__" not in i] == []
     fits = [n["name"] for n in ci.package_nodes("model") if "fit" in n["tags"]]
-    assert len(fits) == 4
+    assert len(fits) == 6
     assert not any(ci.exists(name) for name in [*fits, "shop_customers"])
     theirs, ours = production.snapshot(MARTS), ci.snapshot(MARTS)
-    assert len(theirs["coterie__model_versions"].query("model_version != 'none'")) == 1
+    fitted = theirs["coterie__model_versions"].query("model_version != 'none'")
+    assert {"purchase_30d", "purchase_90d"} >= set(fitted["model_name"]) >= {"purchase_30d"}
     assert set(theirs) == set(ours) == MARTS
     assert differences(theirs, ours) == []
 
@@ -364,6 +365,7 @@ def assert_topics_are_off(host, topics):
     assert is_disabled.all() == ("propensity" in topics)
     relations = host.package_relations()
     assert ("coterie__customer_segments" in relations) == ("segmentation" not in topics)
+    assert ("int_coterie__customer_nbd" in relations) == ("lifetime_value" not in topics)
     assert ("coterie__customer_predictions" in relations) == ("propensity" not in topics)
 
 
@@ -379,6 +381,22 @@ def test_each_topic_can_be_switched_off(new_host, topic):
     host.variables |= {f"coterie__{topic}_enabled": False}
     host.dbt("build", *WITHOUT_TESTS)
     assert_topics_are_off(host, [topic])
+
+
+@pytest.mark.matrix
+def test_predictions_are_learned_without_purchase_models(new_host):
+    host = new_host("bare_shop")
+    host.write({"shop.orders": simulate_orders(4000, seed=62)})
+    host.variables |= {"coterie__lifetime_value_enabled": False, "coterie__predictions": ONE_MODEL}
+    host.dbt("build")
+    version = host.table("coterie__model_versions").iloc[0]
+    assert version["gate_status"] in {"published", "provisional"}
+    assert version["learner"] == "additive"
+    features = set(host.table("coterie__model_features")["feature"])
+    assert "days_since_last_order" in features
+    assert [name for name in features if name.startswith("nbd_")] == []
+    scorers = host.query("select distinct scorer_name from {coterie__model_metrics}")
+    assert set(scorers["scorer_name"]) == {"model", "base_rate", "rfm_cell"}
 
 
 # ---- all ---------------------------------------------------------------------------------------
