@@ -137,7 +137,7 @@ class Host:
         variables: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
         must_succeed: bool = True,
-        timeout: float = 300,
+        timeout: float = 900,
     ) -> DbtRun:
         """Run a dbt command here and return what came of it.
 

@@ -113,7 +113,7 @@ def test_a_build_without_fits_scores_a_new_day_by_the_old_version(as_time_goes_b
 
 
 def test_a_later_build_learns_anew_and_says_how_it_stands(as_time_goes_by, first_version):
-    versions = purchase_versions(as_time_goes_by.refitted).set_index("fitted_as_of")
+    versions = purchase_versions(as_time_goes_by.refitted).set_index("fitted_as_of").sort_index()
     assert versions.index.tolist() == [pd.Timestamp(FIRST_FIT), pd.Timestamp(LATER)]
     old, new = versions.loc[FIRST_FIT], versions.loc[LATER]
     assert old["model_version"] == first_version != new["model_version"]
