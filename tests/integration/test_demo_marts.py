@@ -20,6 +20,9 @@ from coterie.additive import AdditiveClassifier
 from coterie.quality import draw_weights
 from coterie.summary import summarise
 
+#: What a model reads and no reason names.
+UNTOLD = {"nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup"}
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,7 +64,8 @@ def truth() -> pd.DataFrame:
 def pooled(read) -> pd.DataFrame:
     rows = read(
         "select * from coterie__model_metrics "
-        "where origin = 'pooled' and scorer_name = 'model' and group_name = 'all'"
+        "where model_name = 'purchase_30d' "
+        "and origin = 'pooled' and scorer_name = 'model' and group_name = 'all'"
     )
     return rows.set_index("metric_name")
 
@@ -124,7 +128,9 @@ def test_planted_groups_are_recovered(read, truth):
 
 
 def test_the_purchase_model_is_published_and_beats_the_rfm_cell(read, pooled):
-    version = read("select * from coterie__model_versions where is_champion").iloc[0]
+    version = read(
+        "select * from coterie__model_versions where is_champion and model_name = 'purchase_30d'"
+    ).iloc[0]
     assert version["gate_status"] == "published", version["gate_reason"]
     assert pooled.loc["log_loss_gain_over_rfm_cell", "interval_lower"] > 0
     assert pooled.loc["log_loss_gain_over_base_rate", "interval_lower"] > 0
@@ -134,7 +140,7 @@ def test_the_purchase_model_is_published_and_beats_the_rfm_cell(read, pooled):
 def test_planted_probabilities_are_recovered(read, truth):
     published = read(
         "select customer_id, probability from coterie__customer_predictions "
-        "where score_status = 'scored'"
+        "where prediction_name = 'purchase_30d' and score_status = 'scored'"
     )
     both = published.merge(truth, on="customer_id")
     true_probability = both["true_purchase_probability_30d"]
@@ -147,7 +153,10 @@ def test_planted_probabilities_are_recovered(read, truth):
 
 
 def test_metrics_in_sql_equal_scikit_learn(read, pooled):
-    rows = read("select * from int_coterie__propensity_backtests where scorer_name = 'model'")
+    rows = read(
+        "select * from int_coterie__propensity_backtests "
+        "where model_name = 'purchase_30d' and scorer_name = 'model'"
+    )
     assert pooled.loc["roc_auc", "metric_value"] == pytest.approx(
         roc_auc_score(rows["outcome"], rows["probability"]), abs=1e-9
     )
@@ -206,21 +215,24 @@ def scored(read):
             and weights.bin = bins.bin
         inner join coterie__model_versions as versions
             on weights.model_version = versions.model_version
-        where versions.is_champion
+        where versions.is_champion and versions.model_name = 'purchase_30d'
         """
     )
     features = sorted(weights["feature"].unique())
     model = AdditiveClassifier.from_table(
         pa.Table.from_pandas(weights, preserve_index=False), features=features
     )
-    columns = ", ".join(f"cast(f.{name} as double) as {name}" for name in features)
+    made = {name: "n" if name.startswith("nbd_") else "f" for name in features}
+    columns = ", ".join(f"cast({made[name]}.{name} as double) as {name}" for name in features)
     rows = read(
         f"""
         select s.*, {columns}
         from int_coterie__propensity_scores as s
         inner join int_coterie__customer_features as f
             on s.customer_id = f.customer_id and f.is_scoring_date
-        where s.is_champion
+        left join int_coterie__customer_nbd as n
+            on s.customer_id = n.customer_id and n.is_scoring_date
+        where s.is_champion and s.model_name = 'purchase_30d'
         order by s.customer_id
         """
     )
@@ -243,18 +255,23 @@ def test_base_plus_contributions_is_the_log_odds_for_every_customer(scored):
     assert np.abs(total - rows["log_odds"]).max() < 1e-6
     stored = rows["base_log_odds"] + rows["total_contribution"]
     assert np.abs(stored - rows["log_odds"]).max() < 1e-6
-    # The reasons are the largest contributions, and the counter-reason is the smallest.
-    ranked = -np.sort(-contributions, axis=1)
+    # The reasons are the largest contributions of what may be told, the counter-reasons the least.
+    told = [place for place, name in enumerate(features) if name not in UNTOLD]
+    assert len(told) == len(features) - len(UNTOLD)
+    ranked = np.sort(contributions[:, told], axis=1)
     for number in (1, 2, 3):
-        expected = np.where(ranked[:, number - 1] > 1e-9, ranked[:, number - 1], np.nan)
-        np.testing.assert_allclose(rows[f"reason_{number}_contribution"], expected, atol=1e-6)
-    named = [features.index(name) for name in rows["reason_1_code"]]
-    np.testing.assert_allclose(
-        contributions[np.arange(len(rows)), named], rows["reason_1_contribution"], atol=1e-6
-    )
-    np.testing.assert_allclose(
-        contributions.min(axis=1), rows["counter_reason_contribution"], atol=1e-6
-    )
+        highest, lowest = ranked[:, -number], ranked[:, number - 1]
+        for part, expected in {
+            "reason": np.where(highest > 1e-9, highest, np.nan),
+            "counter_reason": np.where(lowest < -1e-9, lowest, np.nan),
+        }.items():
+            stored = rows[f"{part}_{number}_contribution"]
+            np.testing.assert_allclose(stored, expected, atol=1e-6)
+            has_one = stored.notna().to_numpy()
+            named = [features.index(name) for name in rows.loc[has_one, f"{part}_{number}_code"]]
+            np.testing.assert_allclose(
+                contributions[has_one, named], stored[has_one], atol=1e-6, err_msg=part
+            )
 
 
 def test_orders_and_revenue_reconcile_with_the_seeds(read):
@@ -408,6 +425,49 @@ def test_shares_and_dates_are_believable(read):
     ).iloc[0]
     assert dates["is_past"]
     assert dates["expires_later"]
+
+
+def test_a_complement_is_the_opposite_with_reasons_turned_round(read):
+    both = read(
+        """
+        select
+            purchase.probability + churn.probability as total,
+            churn.percentile,
+            churn.probability,
+            churn.reason_1_code,
+            purchase.counter_reason_code,
+            churn.reason_1_contribution + purchase.counter_reason_contribution as difference,
+            churn.reason_1_sentence
+        from coterie__customer_predictions as purchase
+        inner join coterie__customer_predictions as churn using (customer_id)
+        where
+            purchase.prediction_name = 'purchase_90d'
+            and churn.prediction_name = 'churn_90d'
+            and churn.score_status = 'scored'
+        """
+    )
+    assert len(both) > 500
+    assert both["total"].to_numpy() == pytest.approx(1, abs=1e-9)
+    told = both.dropna(subset="reason_1_code")
+    assert len(told) > 0.9 * len(both)
+    assert (told["reason_1_code"] == told["counter_reason_code"]).all()
+    assert told["difference"].abs().max() < 1e-9
+    assert told["reason_1_sentence"].str.endswith("associated with a higher probability").all()
+    assert both["percentile"].corr(both["probability"], method="spearman") > 0.999
+
+
+def test_who_is_outside_what_was_learned_is_marked(read):
+    rows = read(
+        "select prediction_name, score_status, is_extrapolated, probability "
+        "from coterie__customer_predictions"
+    )
+    scored = rows["score_status"] == "scored"
+    assert rows["is_extrapolated"].notna().equals(scored)
+    assert rows.loc[scored, "is_extrapolated"].astype(bool).mean() < 0.1
+    newcomers = rows[rows["score_status"] == "cohort_rate"]
+    assert set(newcomers["prediction_name"]) <= {"purchase_30d", "purchase_90d"}
+    assert len(newcomers) > 0
+    assert newcomers["probability"].between(0, 1, inclusive="neither").all()
 
 
 def test_the_summary_is_read_back_from_the_marts(demo):

@@ -90,15 +90,17 @@ def test_outcomes_by_chance_are_worse_than_the_baseline(new_host):
         version = verdict(host, name)
         assert version["gate_status"] == "worse_than_baseline", version["gate_reason"]
         assert not version["is_champion"]
-        assert_plain_words(version["gate_reason"], "did not clearly beat", "would add nothing")
+        assert_plain_words(version["gate_reason"], "did not clearly", "would add nothing")
     assert_withheld(host, "purchase_30d", "purchase_90d", "churn_90d")
-    gains = host.query(
-        "select model_name, interval_lower from {coterie__model_metrics} where "
+    # Outcomes become rarer as this shop grows: who tells the rate of late better than a baseline
+    # does has a gain in log loss and still no use.
+    aucs = host.query(
+        "select model_name, interval_lower, metric_value from {coterie__model_metrics} where "
         "origin = 'pooled' and scorer_name = 'model' and group_name = 'all' "
-        "and metric_name = 'log_loss_gain_over_base_rate' and model_name like 'purchase%'"
+        "and metric_name = 'roc_auc' and model_name like 'purchase%'"
     )
-    assert len(gains) == 2
-    assert (gains["interval_lower"] <= 0).all()
+    assert len(aucs) == 2
+    assert aucs["metric_value"].between(0.45, 0.55).all()
 
 
 def test_a_small_shop_has_too_little_to_learn_from(new_host):
@@ -107,7 +109,7 @@ def test_a_small_shop_has_too_little_to_learn_from(new_host):
     assert set(versions["gate_status"]) == {"insufficient_data"}
     assert not versions["is_champion"].any()
     for reason in versions["gate_reason"]:
-        assert_plain_words(reason, "Too little to learn from", "outcomes", "needed")
+        assert_plain_words(reason, "Too little to learn from", "outcomes")
     assert_withheld(host, "purchase_30d", "purchase_90d", "churn_90d", "second_order_90d")
     # What needs no learning is there.
     assert host.table("coterie__customers")["rfm_segment_code"].notna().all()
@@ -121,7 +123,7 @@ def test_a_young_shop_has_too_short_a_past(new_host):
     assert version["training_row_count"] > 1000
     assert version["positive_count"] > 200
     assert version["gate_status"] == "insufficient_data"
-    assert_plain_words(version["gate_reason"], "test dates", "days of history before them")
+    assert_plain_words(version["gate_reason"], "only 0 of 2 test dates")
     assert_withheld(host, "purchase_90d", "churn_90d")
 
 

@@ -55,6 +55,7 @@ metrics as (
             as predicted_over_observed_upper,
         max(case when metric_name = 'predicted_over_observed' then metric_value end)
             as predicted_over_observed,
+        max(case when metric_name = 'roc_auc' then interval_lower end) as roc_auc_lower,
         min(
             case
                 when metric_name in ('log_loss_gain_over_base_rate', 'log_loss_gain_over_rfm_cell')
@@ -109,6 +110,7 @@ evidence as (
         coalesce(metrics.test_positive_count, 0) as test_positive_count,
         coalesce(metrics.test_row_count - metrics.test_positive_count, 0) as test_negative_count,
         metrics.least_gain_lower,
+        metrics.roc_auc_lower,
         metrics.excess_calibration_error,
         metrics.predicted_over_observed,
         metrics.predicted_over_observed_lower,
@@ -137,6 +139,8 @@ judged as (
         case
             when {{ missing | list | join(' or ') }} then 'insufficient_data'
             when not coalesce(least_gain_lower > 0, false) then 'worse_than_baseline'
+            -- Where rates move, a better level alone beats the baselines; scores must rank too.
+            when roc_auc_lower <= 0.5 then 'worse_than_baseline'
             when
                 not coalesce(
                     excess_calibration_error <= {{ gates.max_excess_calibration_error }}
@@ -174,8 +178,15 @@ explained as (
                     ) || '.'
             when 'worse_than_baseline'
                 then
-                    'On later dates the model did not clearly beat the plain rate and the rate of '
-                    || 'the RFM cell, so its scores would add nothing.'
+                    case
+                        when least_gain_lower > 0
+                            then
+                                'On later dates the model did not clearly rank customers better '
+                                || 'than chance, so its scores would add nothing.'
+                        else
+                            'On later dates the model did not clearly beat the plain rate and the '
+                            || 'rate of the RFM cell, so its scores would add nothing.'
+                    end
             when 'miscalibrated'
                 then
                     'On later dates the predicted rate was '
