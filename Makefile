@@ -6,7 +6,8 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo build test test-all lint format lock bench bench-scoring bench-peers bench-learning demo-data clean
+.PHONY: help install demo build test test-all lint format lock bench bench-scoring bench-accuracy \
+	bench-learning bench-gates demo-data clean
 
 help: ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,7 +51,7 @@ lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
 
-# DATE=2025-11-21 makes both write their tables into docs/performance.md.
+# DATE=2025-11-21 makes them write their tables into docs/performance.md and docs/accuracy.md.
 BENCH_DATA ?= bench/data
 BENCH_DATE := $(if $(DATE),--date $(DATE))
 LEARNING_ROWS := build --select +int_coterie__propensity_training_rows \
@@ -64,12 +65,9 @@ bench-scoring: install ## Seconds to score 1,000,000 customers with reasons, bes
 		|| $(BIN)/python -m coterie.demo --customers 1000000 --until 2025-09-30 --out $(BENCH_DATA)/1m_before
 	$(BIN)/python bench/scoring.py --data $(BENCH_DATA)/1m_before $(BENCH_DATE)
 
-bench-peers: install ## Online Retail: build as of 2011-11-09, then the model beside a small LightGBM
+bench-accuracy: install ## The scores beside other ways to predict, on three public data sets
 	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }
-	cd integration_tests/online_retail && export DBT_PROFILES_DIR=. COTERIE_TEST_DATABASE=target/host.duckdb \
-		&& $(BIN)/dbt --quiet deps && rm -f target/host.duckdb \
-		&& $(BIN)/dbt build --vars '{coterie__as_of_date: "2011-11-09"}'
-	$(BIN)/python bench/propensity_peers.py integration_tests/online_retail/target/host.duckdb --as-of 2011-11-09
+	$(BIN)/python bench/accuracy.py $(BENCH_DATE)
 
 bench-learning: install ## How many rows the learner needs, on Online Retail and a generated shop
 	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }

@@ -112,7 +112,7 @@ def test_published_probabilities_have_a_status(online_retail):
 
 
 def test_the_past_predicts_the_month_that_follows(online_retail):
-    """A floor under the ranking: bench/propensity_peers.py compares it with its peers."""
+    """A floor under the ranking: bench/accuracy.py compares the scores with their peers."""
     rows = online_retail.query(
         f"""
         with scores as (

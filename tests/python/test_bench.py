@@ -2,8 +2,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
@@ -14,7 +15,7 @@ def _bench_modules(monkeypatch):
     monkeypatch.syspath_prepend(BENCH)
     yield
     # Their names are too plain to stay among those of other tests.
-    for name in {"common", "compare_features", "learning_curve", "nbd", "run"} & (
+    for name in {"accuracy", "common", "compare_features", "learning_curve", "nbd", "run"} & (
         set(sys.modules) - before
     ):
         del sys.modules[name]
@@ -105,3 +106,179 @@ def test_a_benchmark_of_states_says_what_was_reached():
         "times faster than lifetimes": False,
     }
     assert "times faster than lifetimes" not in targets({"states": states, "days": other})
+
+
+def test_a_peer_as_good_as_coterie_is_neither_better_nor_worse():
+    from accuracy import OWN, compare, is_better, is_worse
+
+    rows, p = ranked_rows()
+    noise = np.random.default_rng(2).uniform(0.05, 0.95, len(p))
+    scorers = {
+        OWN: {"roc_auc": p[np.newaxis], "log_loss": p[np.newaxis]},
+        "same": {"roc_auc": p[np.newaxis], "log_loss": p[np.newaxis]},
+        "noise": {"roc_auc": noise[np.newaxis], "log_loss": noise[np.newaxis]},
+    }
+    found = compare(rows, scorers, rounds=100, seed=1)
+    for metric in ("roc_auc", "log_loss"):
+        assert found["same"][f"{metric}_difference"] == 0
+        assert not is_better(found["same"], metric)
+        assert not is_worse(found["same"], metric)
+        assert is_better(found["noise"], metric)
+        assert found["noise"][f"{metric}_lower"] < found["noise"][f"{metric}_difference"]
+    swapped = compare(
+        rows, {**scorers, OWN: scorers["noise"], "noise": scorers[OWN]}, rounds=50, seed=1
+    )
+    assert is_worse(swapped["noise"], "roc_auc")
+    assert is_worse(swapped["noise"], "log_loss")
+
+
+def test_ranking_is_judged_within_a_group_and_loss_over_all_rows():
+    from accuracy import OWN, compare
+
+    rows, p = ranked_rows()
+    # A level that moves from date to date changes no customer's rank on a date.
+    moved = np.where(rows["group"] == "b", p / 4, p)
+    other = np.random.default_rng(2).uniform(0.05, 0.95, len(p))
+    fits = np.stack([moved, other])
+    found = compare(
+        rows,
+        {
+            OWN: {"roc_auc": p[np.newaxis], "log_loss": p[np.newaxis]},
+            "moved": {"roc_auc": moved[np.newaxis], "log_loss": moved[np.newaxis]},
+            "other": {"roc_auc": other[np.newaxis], "log_loss": other[np.newaxis]},
+            "both": {"roc_auc": fits, "log_loss": fits},
+        },
+        rounds=20,
+        seed=1,
+    )
+    by_group = [roc_auc_score(part["label"], p[part.index]) for _, part in rows.groupby("group")]
+    assert found[OWN]["roc_auc"] == pytest.approx(np.mean(by_group))
+    assert found["moved"]["roc_auc_difference"] == pytest.approx(0)
+    assert found["moved"]["log_loss"] == pytest.approx(log_loss(rows["label"], moved))
+    assert found["moved"]["predicted_over_observed"] < found[OWN]["predicted_over_observed"]
+    for metric in ("roc_auc", "log_loss"):
+        mean = (found["moved"][metric] + found["other"][metric]) / 2
+        assert found["both"][metric] == pytest.approx(mean)
+
+
+def ranked_rows():
+    generator = np.random.default_rng(1)
+    p = generator.uniform(0.05, 0.95, 800)
+    rows = pd.DataFrame(
+        {
+            "group": ["a"] * 400 + ["b"] * 400,
+            "unit": [*range(400), *range(400)],
+            "label": (generator.random(800) < p).astype(int),
+        }
+    )
+    return rows, p
+
+
+def test_calibration_error_is_the_mean_gap_of_equal_bins():
+    from accuracy import calibration_error
+
+    labels = np.array([0] * 10 + [1] * 10)
+    assert calibration_error(labels, labels.astype(float)) == 0
+    assert calibration_error(labels, np.full(20, 0.5), bin_count=2) == pytest.approx(0.5)
+    assert calibration_error(labels, np.repeat([0.1, 0.7], 10), bin_count=2) == pytest.approx(0.2)
+
+
+def test_a_verdict_names_the_best_peer_and_the_worst_cut_off():
+    from accuracy import CELL, NBD, OWN, SMALL, verdicts
+
+    def line(auc, loss, difference, half=0.002):
+        return {
+            "roc_auc": auc,
+            "roc_auc_difference": difference,
+            "roc_auc_lower": difference - half,
+            "roc_auc_upper": difference + half,
+            "log_loss": loss,
+            "log_loss_difference": -difference,
+            "log_loss_lower": -difference - half,
+            "log_loss_upper": -difference + half,
+        }
+
+    pooled = {
+        OWN: line(0.75, 0.50, 0.0),
+        SMALL: line(0.751, 0.501, -0.001),
+        CELL: line(0.70, 0.55, 0.05),
+        NBD: line(0.749, 0.501, 0.001),
+    }
+    parts = {"2024-01-01": pooled, "2024-01-31": {**pooled, SMALL: line(0.754, 0.5, -0.004)}}
+    found = list(verdicts(pooled, parts).values())
+    assert [is_met for is_met, _ in found] == [True, True, False, True, False]
+    assert found[0][1].startswith(SMALL)
+    assert "2024-01-31: -0.0040" in found[2][1]
+    assert all(is_met for is_met, _ in list(verdicts(pooled, {"": pooled}).values())[:4])
+    worse = {**pooled, SMALL: line(0.76, 0.49, -0.01)}
+    assert [is_met for is_met, _ in verdicts(worse, {}).values()][:3] == [False, False, False]
+
+
+def test_buyers_have_an_order_in_the_window_that_was_kept():
+    from accuracy import buyers
+
+    orders = pd.DataFrame(
+        [
+            ("before", "2024-01-31 23:00", 10, None),
+            ("first", "2024-02-01 00:00", 10, None),
+            ("part", "2024-02-05 00:00", 10, 4),
+            ("refunded", "2024-02-05 00:00", 10, 10),
+            (None, "2024-02-06 00:00", 10, None),
+            ("last", "2024-02-10 23:59", 10, 0),
+            ("after", "2024-02-11 00:00", 10, None),
+        ],
+        columns=["customer_id", "ordered_at", "order_amount", "refund_amount"],
+    )
+    orders["ordered_at"] = pd.to_datetime(orders["ordered_at"])
+    assert buyers(orders, "2024-02-01", 10) == ["first", "last", "part"]
+    with pytest.raises(SystemExit, match="choose an earlier cut-off"):
+        buyers(orders, "2024-02-01", 12)
+
+
+def test_peers_that_learn_nothing_give_known_rates():
+    from accuracy import cell_rates, nbd_purchase_probability
+
+    cells = pd.Series(["11"] * 30 + ["55"] * 10)
+    outcomes = np.array([0] * 30 + [1] * 10)
+    rates = cell_rates(cells, outcomes)(pd.Series(["11", "55", "33"]))
+    np.testing.assert_allclose(rates, [2.5 / 40, 12.5 / 20, 0.25])
+
+    customers = pd.DataFrame(
+        {"rate_shape": [1.0, 1.0], "rate_weeks": [4.0, 4.0], "nbd_probability_alive": [1.0, 0.5]}
+    )
+    # (4 / (4 + 4)) ^ 1: an even chance of no order in four weeks.
+    np.testing.assert_allclose(nbd_purchase_probability(customers, 28), [0.5, 0.25])
+
+
+def test_names_become_columns_or_codes_and_time_keeps_whole_months():
+    from accuracy import Rows, is_late
+
+    rows = Rows(
+        columns=pd.DataFrame({"age": [30, 40, 50], "job": ["b", "a", "b"]}),
+        named=["job"],
+        labels=np.array([0, 1, 0]),
+        time=np.arange(3),
+    )
+    assert rows.one_hot().to_dict("list") == {
+        "age": [30, 40, 50],
+        "job_a": [0, 1, 0],
+        "job_b": [1, 0, 1],
+    }
+    assert list(rows.one_hot(without=["job"]).columns) == ["age"]
+    assert rows.codes()["job"].tolist() == [1, 0, 1]
+    assert is_late(np.array([1, 3, 2, 3, 1]), 0.25).tolist() == [False, True, False, True, False]
+    assert is_late(np.array([1, 3, 2, 3, 1]), 0.5).tolist() == [False, True, True, True, False]
+
+
+def test_cut_offs_are_read_from_the_command_line(monkeypatch):
+    from accuracy import CUTOFFS, parse_arguments
+
+    monkeypatch.setenv("COTERIE_REAL_DATA", "data")
+    assert parse_arguments([]).cutoffs == CUTOFFS
+    given = parse_arguments(["--cutoffs", "purchase_30d=2011-08-11,2011-9-1"])
+    assert given.cutoffs == {"purchase_30d": ["2011-08-11", "2011-09-01"]}
+    with pytest.raises(SystemExit):
+        parse_arguments(["--cutoffs", "2011-08-11"])
+    monkeypatch.delenv("COTERIE_REAL_DATA")
+    with pytest.raises(SystemExit):
+        parse_arguments([])
