@@ -208,7 +208,7 @@ def test_a_verdict_names_the_best_peer_and_the_worst_cut_off():
     found = list(verdicts(pooled, parts).values())
     assert [is_met for is_met, _ in found] == [True, True, False, True, False]
     assert found[0][1].startswith(SMALL)
-    assert "2024-01-31: -0.0040" in found[2][1]
+    assert "of 2024-01-31: -0.0040" in found[2][1]
     assert all(is_met for is_met, _ in list(verdicts(pooled, {"": pooled}).values())[:4])
     worse = {**pooled, SMALL: line(0.76, 0.49, -0.01)}
     assert [is_met for is_met, _ in verdicts(worse, {}).values()][:3] == [False, False, False]
