@@ -51,7 +51,7 @@ lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
 
-# DATE=2025-11-21 makes them write their tables into docs/performance.md and docs/accuracy.md.
+# DATE=2025-11-21 makes them write their tables into docs/performance.md, docs/accuracy.md and docs/gates.md.
 BENCH_DATA ?= bench/data
 BENCH_DATE := $(if $(DATE),--date $(DATE))
 LEARNING_ROWS := build --select +int_coterie__propensity_training_rows \
@@ -81,6 +81,9 @@ bench-learning: install ## How many rows the learner needs, on Online Retail and
 	$(BIN)/python bench/learning_curve.py $(BENCH_DATE) \
 		integration_tests/online_retail/target/learning.duckdb --name "Online Retail" \
 		integration_tests/benchmark/target/learning.duckdb --name "Generated shop of 100,000 customers"
+
+bench-gates: install ## Whether the gate opens for sound shops and stays shut for shuffled outcomes
+	$(BIN)/python bench/gates.py $(BENCH_DATE)
 
 clean: ## Remove what builds leave behind; .venv stays
 	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache

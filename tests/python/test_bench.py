@@ -15,7 +15,7 @@ def _bench_modules(monkeypatch):
     monkeypatch.syspath_prepend(BENCH)
     yield
     # Their names are too plain to stay among those of other tests.
-    for name in {"accuracy", "common", "compare_features", "learning_curve", "nbd", "run"} & (
+    for name in {"accuracy", "common", "compare_features", "gates", "learning_curve", "nbd", "run"} & (
         set(sys.modules) - before
     ):
         del sys.modules[name]
@@ -282,3 +282,176 @@ def test_cut_offs_are_read_from_the_command_line(monkeypatch):
     monkeypatch.delenv("COTERIE_REAL_DATA")
     with pytest.raises(SystemExit):
         parse_arguments([])
+def test_events_are_counted_before_a_day():
+    from gates import Counts, Events
+
+    counts = Counts(
+        Events.of(np.array([2, 0, 0, 2]), np.array([5, 9, 3, 5]), np.array([1.0, 2.0, 4.0, 8.0]))
+    )
+    everybody = np.array([0, 1, 2])
+
+    assert counts.count(everybody, 3, 9).tolist() == [1, 0, 2]
+    assert counts.amount(everybody, -100, 10).tolist() == [6, 0, 9]
+    np.testing.assert_array_equal(counts.first_day(everybody, 9), [3, np.nan, 5])
+    np.testing.assert_array_equal(counts.last_day(everybody, 10), [9, np.nan, 5])
+    np.testing.assert_array_equal(counts.last_day(everybody, 5), [3, np.nan, np.nan])
+
+
+def test_simulated_cells_are_those_of_the_definitions():
+    from gates import rfm_cells
+
+    days = np.array([10, 20, 20, 40, 50, 500, np.nan])
+    orders = np.array([1, 2, 3, 4, 5, 0, 0])
+    cells = rfm_cells(days, orders, np.array([True] * 6 + [False]))
+    assert cells.tolist() == ["r5f1", "r4f2", "r4f3", "r2f4", "r1f5", "lapsed", "prospect"]
+    # All equal, and one alone, give the middle.
+    assert rfm_cells(np.array([7.0]), np.array([1]), np.array([True])).tolist() == ["r3f1"]
+
+
+def _simulated_rows(shop, seed=1):
+    from gates import training_rows
+
+    lifetime_value = {"settings_hash": "test", "refit_interval_days": 30}
+    return training_rows(shop, seed, {"training_row_limit": 14_000, "lifetime_value": lifetime_value})
+
+
+def test_simulated_rows_see_only_what_came_before_them():
+    import dataclasses
+
+    from gates import AS_OF, Events, simulate_shop
+
+    shop = simulate_shop(1000, seed=5)
+    rows = _simulated_rows(shop).to_pandas()
+    assert rows.equals(_simulated_rows(simulate_shop(1000, seed=5)).to_pandas())
+    assert not rows.equals(_simulated_rows(simulate_shop(1000, seed=6)).to_pandas())
+    assert 5000 < len(rows) <= 14_000
+    assert 0.02 < rows["outcome"].mean() < 0.3
+    assert rows["nbd_purchase_probability"].notna().mean() > 0.5
+
+    # What happens after a date moves no feature of it, and the outcomes of the month before alone.
+    past_days = shop.history_days - 300
+    past = {
+        name: Events(*(column[events.day < past_days] for column in dataclasses.astuple(events)))
+        for name, events in [
+            ("orders", shop.orders),
+            ("sessions", shop.sessions),
+            ("engaged_sessions", shop.engaged_sessions),
+        ]
+    }
+    cut = _simulated_rows(dataclasses.replace(shop, **past)).to_pandas()
+    age = (np.datetime64(AS_OF) - rows["as_of_date"].to_numpy("datetime64[D]")).astype(int)
+    cut_age = (np.datetime64(AS_OF) - cut["as_of_date"].to_numpy("datetime64[D]")).astype(int)
+    before = rows[age >= 300].drop(columns="outcome")
+    assert len(before)
+    assert before.equals(cut[cut_age >= 300].drop(columns="outcome"))
+    assert rows[age >= 330].equals(cut[cut_age >= 330])
+    assert rows.loc[age == 300, "outcome"].sum() > cut.loc[cut_age == 300, "outcome"].sum() == 0
+
+
+def test_simulated_purchase_probability_is_that_of_the_model():
+    from gates import purchase_probability
+
+    from coterie.lifetime_value import ModifiedBetaGeometricNBD
+
+    parameters = {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}
+    X = np.array([[0, 0, 30], [2, 210, 273], [9, 266, 273]])
+    found = purchase_probability(parameters, *X.T, horizon_days=30)
+    model = ModifiedBetaGeometricNBD.from_parameters(**parameters)
+    weeks = X / np.array([1, 7, 7])
+    np.testing.assert_allclose(found, model.probability_of_purchase(weeks, 30 / 7), rtol=1e-9)
+
+
+def test_shuffled_outcomes_stay_with_their_date():
+    from gates import shuffled_outcomes, simulate_shop
+
+    rows = _simulated_rows(simulate_shop(1000, seed=5))
+    shuffled = shuffled_outcomes(rows, seed=1)
+    assert shuffled.drop_columns("outcome").equals(rows.drop_columns("outcome"))
+    assert shuffled.equals(shuffled_outcomes(rows, seed=1))
+    before, after = rows.to_pandas(), shuffled.to_pandas()
+    by_date = before.groupby("as_of_date")["outcome"].sum()
+    assert by_date.equals(after.groupby("as_of_date")["outcome"].sum())
+    recent = "days_since_last_session"
+    assert before.loc[before["outcome"] == 1, recent].median() < before[recent].median() * 0.8
+    assert after.loc[after["outcome"] == 1, recent].median() > before[recent].median() * 0.8
+
+
+def test_failed_conditions_of_a_gate_are_named():
+    from gates import failed_conditions
+
+    gates = {
+        "min_training_positive_count": 200,
+        "min_training_negative_count": 200,
+        "min_test_positive_count": 50,
+        "min_test_negative_count": 50,
+        "min_test_origin_count": 2,
+        "min_history_horizons": 3,
+        "max_excess_calibration_error": 0.05,
+        "min_predicted_over_observed": 0.8,
+        "max_predicted_over_observed": 1.25,
+    }
+    good = {
+        "training_positive_count": 200,
+        "training_negative_count": 200,
+        "test_positive_count": 50,
+        "test_negative_count": 50,
+        "test_origin_count": 2,
+        "history_days": 90,
+        "horizon_days": 30,
+        "excess_calibration_error": 0.05,
+        "predicted_over_observed_lower": 1.25,
+        "predicted_over_observed_upper": 0.8,
+    }
+    gains = {"base_rate": 1e-9, "rfm_cell": 0.1}
+    assert failed_conditions(good, gains, gates) == []
+    assert failed_conditions(good, {**gains, "base_rate": 0.0}, gates) == ["better than base_rate"]
+    assert failed_conditions(good, {**gains, "rfm_cell": None}, gates) == ["better than rfm_cell"]
+    bad = {
+        "test_positive_count": 49,
+        "history_days": None,
+        "excess_calibration_error": 0.06,
+        "predicted_over_observed_lower": 1.3,
+    }
+    assert failed_conditions({**good, **bad}, gains, gates) == [
+        "outcomes at the test dates",
+        "history",
+        "excess calibration error",
+        "predicted not too many",
+    ]
+    few = failed_conditions({**good, "predicted_over_observed_upper": 0.7}, gains, gates)
+    assert few == ["predicted not too few"]
+
+
+def test_shares_of_gates_have_the_interval_of_wilson():
+    from gates import planned_jobs, report, shares, target_is_met, wilson_interval
+
+    # Brown, Cai & DasGupta (2001): z^2 / (n + z^2) where none of n passes.
+    assert wilson_interval(0, 100) == pytest.approx((0, 3.8416 / 103.8416), abs=1e-5)
+    assert wilson_interval(9, 10) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+
+    shop = {"customer_count": 5000, "seconds": 2.0, "simulation_seconds": 1.0, "failed": []}
+    shops = [
+        {**shop, "kind": "sound", "gate_status": "published"},
+        {**shop, "kind": "sound", "gate_status": "provisional"},
+        {**shop, "kind": "sound", "gate_status": "miscalibrated", "failed": ["history"]},
+        {**shop, "kind": "shuffled", "gate_status": "worse_than_baseline"},
+    ]
+    sound, shuffled = shares(shops)
+    assert sound["passed_share"] == pytest.approx(2 / 3)
+    assert sound["failed"] == {"history": 1}
+    assert sound["mean_seconds"] == 2.5
+    assert not target_is_met(sound)
+    assert target_is_met(shuffled)
+    words = report(shops, "2026-11-22")
+    assert "Measured on 2026-11-22." in words
+    assert "at least 90.0 %; not met" in words
+    assert "at most 5.0 %; met" in words
+
+    assert planned_jobs([10, 20], [4, 2], 1) == [
+        (10, 1),
+        (20, 1),
+        (10, 2),
+        (10, 3),
+        (20, 2),
+        (10, 4),
+    ]

@@ -1,0 +1,29 @@
+import sys
+
+import pytest
+from harness import REPOSITORY
+
+BENCH = REPOSITORY / "bench"
+
+
+def test_the_gate_opens_for_a_sound_shop_and_not_for_shuffled_outcomes(tmp_path, monkeypatch):
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(BENCH)
+    try:
+        import gates
+
+        compiled = gates.compile_gate(tmp_path)
+        gate = gates.Gate(compiled)
+        sound, shuffled = gates.judge_shop(1000, 6, gate, compiled)
+    finally:
+        for name in {"common", "gates"} & (set(sys.modules) - before):
+            del sys.modules[name]
+
+    assert sound["gate_status"] == "published"
+    assert sound["failed"] == []
+    assert sound["test_origin_count"] == 4
+    assert sound["gain_over_rfm_cell"] > sound["gain_over_rfm_cell_lower"] > 0
+    assert shuffled["gate_status"] == "worse_than_baseline"
+    assert shuffled["positive_count"] == sound["positive_count"]
+    assert shuffled["roc_auc"] == pytest.approx(0.5, abs=0.06)
+    assert {"better than base_rate", "better than rfm_cell"} & set(shuffled["failed"])
