@@ -312,7 +312,9 @@ def _simulated_rows(shop, seed=1):
     from gates import training_rows
 
     lifetime_value = {"settings_hash": "test", "refit_interval_days": 30}
-    return training_rows(shop, seed, {"training_row_limit": 14_000, "lifetime_value": lifetime_value})
+    return training_rows(
+        shop, seed, {"training_row_limit": 14_000, "lifetime_value": lifetime_value}
+    )
 
 
 def test_simulated_rows_see_only_what_came_before_them():
