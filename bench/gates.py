@@ -3,8 +3,9 @@
     python bench/gates.py --shops 200 --sizes 1000,5000,20000
 
 Shops are simulated whose customers buy, browse and leave by rules that do not change, and each shop
-once more with its outcomes shuffled among the customers of a date. From their training rows the
-library learns and tests as in a build, and the models of the gate judge, as dbt compiles them.
+is judged once more with its outcomes shuffled among the customers of a date, and with probabilities
+made wrong. From their training rows the library learns and tests as in a build, and the models of
+the gate judge, as dbt compiles them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,25 +28,41 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from common import REPOSITORY, Clock, write_between_marks
+import pyarrow.compute as pc
+from common import REPOSITORY, write_between_marks
+from scipy.special import expit, logit
 from scipy.stats import binomtest
 from tabulate import tabulate
 from tqdm import tqdm
 
 from coterie.binning import fit_feature_bins
 from coterie.lifetime_value import fit_nbd_parameters
-from coterie.propensity import backtest_propensity, fit_propensity_weights
+from coterie.propensity import PROBABILITY_LIMITS, backtest_propensity, fit_propensity_weights
 from coterie.quality import BACKTEST_INTERVAL_SCHEMA
 from coterie.runs import read_run
 
 PAGE = REPOSITORY / "docs" / "gates.md"
 SIZES = [1_000, 5_000, 20_000]
-KINDS = ["sound", "shuffled"]
+# As they are; with outcomes dealt out anew; with the model's probabilities made wrong.
+KINDS = ["sound", "shuffled", "inflated", "overconfident"]
 PASSED = ["published", "provisional"]
 STATUSES = [*PASSED, "insufficient_data", "worse_than_baseline", "miscalibrated"]
 # At least this share of sound shops of TARGET_SIZE is to pass, at most that of shuffled ones.
 TARGET_SIZE = 5_000
 TARGETS = {"sound": 0.9, "shuffled": 0.05}
+# Of the lower end of an interval (95 %).
+STANDARD_ERRORS = 1.959964
+# What other rules would do, told beside what the gate does.
+OTHER_RULES: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "better by an interval of 90 %": {"standard_errors": 1.644854},
+    "better by an interval of 80 %": {"standard_errors": 1.281552},
+    "better on the mean alone": {"standard_errors": 0.0},
+    "better than the RFM cell on the mean alone": {"rfm_cell_by_mean": True},
+    "excess calibration error up to 25 % of the rate": {"max_relative_excess": 0.25},
+    "excess calibration error up to 10 % of the rate": {"max_relative_excess": 0.1},
+    "predicted/observed: all of its interval inside": {"is_ratio_strict": True},
+}
 
 AS_OF = datetime.date(2026, 1, 1)
 MODEL = "purchase_30d"
@@ -546,26 +564,46 @@ def failed_conditions(
     return [name for name, missed in checks.items() if missed]
 
 
-def judge_rows(
-    rows: pa.Table,
+def learn(
+    rows: pa.Table, settings: Mapping[str, Mapping[str, Any]]
+) -> tuple[pa.Table, pa.Table] | None:
+    """Fit and test as a build does; None where there is too little to fit a version."""
+    bins = fit_feature_bins(rows, None, as_of_date=AS_OF, settings=settings["feature_bins"])
+    run = {"as_of_date": AS_OF, "settings": settings["propensity"]}
+    weights = fit_propensity_weights(rows, bins, None, **run)
+    return (weights, backtest_propensity(rows, weights, None, **run)) if weights.num_rows else None
+
+
+def distorted(backtests: pa.Table, kind: str) -> pa.Table:
+    """Make the probabilities of the model wrong: `inflated` or `overconfident`.
+
+    Inflated ones are one and a half times what they were. Overconfident ones have log-odds twice
+    as far from those of their mean.
+    """
+    probability = backtests["probability"].to_numpy().copy()
+    is_model = pc.equal(backtests["scorer_name"], "model").to_numpy()
+    given = probability[is_model]
+    if kind == "inflated":
+        given = 1.5 * given
+    else:
+        middle = logit(given.mean()) if len(given) else 0.0
+        given = expit(middle + 2 * (logit(given) - middle))
+    probability[is_model] = np.clip(given, *PROBABILITY_LIMITS)
+    place = backtests.column_names.index("probability")
+    return backtests.set_column(place, "probability", pa.array(probability))
+
+
+def judge_learned(
+    learned: tuple[pa.Table, pa.Table] | None,
     gate: Gate,
-    compiled: Mapping[str, Any],
+    gates: Mapping[str, float],
     first_ordered_on: datetime.date,
 ) -> dict[str, Any]:
-    """Learn from training rows, test, and let the gate judge."""
-    settings = run_settings(compiled)
-    bins = fit_feature_bins(rows, None, as_of_date=AS_OF, settings=settings["feature_bins"])
-    propensity = settings["propensity"]
-    weights = fit_propensity_weights(rows, bins, None, as_of_date=AS_OF, settings=propensity)
-    found = {"row_count": rows.num_rows, "positive_count": int(np.sum(rows["outcome"].to_numpy()))}
-    if not weights.num_rows:
+    """Let the gate judge what was learned, and keep the figures that it judged on."""
+    if learned is None:
         # No version is fitted, so none can be published.
-        return {
-            **found,
-            "gate_status": "insufficient_data",
-            "failed": ["outcomes to learn from"],
-        }
-    backtests = backtest_propensity(rows, weights, None, as_of_date=AS_OF, settings=propensity)
+        return {"gate_status": "insufficient_data", "failed": ["outcomes to learn from"]}
+    weights, backtests = learned
     (result,), metrics = gate.judge(weights, backtests, first_ordered_on)
     metrics = {(row["scorer_name"], row["metric_name"]): row for row in metrics}
     gains = {
@@ -578,10 +616,9 @@ def judge_rows(
     kept += ["test_positive_count", "test_negative_count", "training_positive_count"]
     kept += [f"predicted_over_observed{end}" for end in ("", "_lower", "_upper")]
     return {
-        **found,
         **learner,
         **{name: result[name] for name in kept},
-        "failed": failed_conditions(result, lowest, compiled["gates"]),
+        "failed": failed_conditions(result, lowest, gates),
         "calibration_error": metrics.get(("model", "calibration_error"), {}).get("metric_value"),
         "roc_auc": metrics.get(("model", "roc_auc"), {}).get("metric_value"),
         "rfm_cell_roc_auc": metrics.get(("rfm_cell", "roc_auc"), {}).get("metric_value"),
@@ -606,32 +643,38 @@ def run_settings(compiled: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def judge_shop(
     customer_count: int, seed: int, gate: Gate, compiled: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Simulate a shop and judge it, with its outcomes and with shuffled ones."""
+    """Simulate a shop and judge it once for each of `KINDS`."""
     settings = run_settings(compiled)
     run = {
         "training_row_limit": settings["propensity"]["training_row_limit"],
         "lifetime_value": settings["lifetime_value"],
     }
-    with Clock() as simulating:
-        shop = simulate_shop(customer_count, seed)
-        rows = training_rows(shop, seed, run)
+    started = time.process_time()
+    shop = simulate_shop(customer_count, seed)
+    rows = training_rows(shop, seed, run)
+    simulation_seconds = time.process_time() - started
     first_ordered_on = date_of(int(shop.orders.day.min()), shop.history_days)
+    common = {
+        "customer_count": customer_count,
+        "seed": seed,
+        "shop_days": shop.history_days,
+        "row_count": rows.num_rows,
+        "positive_count": int(np.sum(rows["outcome"].to_numpy())),
+        "simulation_seconds": round(simulation_seconds, 3),
+    }
     found = []
+    sound = None
     for kind in KINDS:
-        with Clock() as judging:
-            of_kind = rows if kind == "sound" else shuffled_outcomes(rows, seed)
-            judged = judge_rows(of_kind, gate, compiled, first_ordered_on)
-        found.append(
-            {
-                "customer_count": customer_count,
-                "seed": seed,
-                "kind": kind,
-                "shop_days": shop.history_days,
-                **judged,
-                "simulation_seconds": simulating.seconds,
-                "seconds": judging.seconds,
-            }
-        )
+        started = time.process_time()
+        if kind == "sound":
+            learned = sound = learn(rows, settings)
+        elif kind == "shuffled":
+            learned = learn(shuffled_outcomes(rows, seed), settings)
+        else:
+            learned = sound and (sound[0], distorted(sound[1], kind))
+        judged = judge_learned(learned, gate, compiled["gates"], first_ordered_on)
+        seconds = round(time.process_time() - started, 3)
+        found.append({**common, "kind": kind, **judged, "seconds": seconds})
     return found
 
 
@@ -679,12 +722,19 @@ def wilson_interval(count: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def members(
+    shops: Iterable[Mapping[str, Any]], group: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Take the shops of the size and kind of a group."""
+    return [s for s in shops if all(s[key] == group[key] for key in ("customer_count", "kind"))]
+
+
 def shares(shops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Count the statuses by size and kind, and what the shops that did not pass failed at."""
     found = []
     for size in sorted({shop["customer_count"] for shop in shops}):
         for kind in KINDS:
-            group = [s for s in shops if s["customer_count"] == size and s["kind"] == kind]
+            group = members(shops, {"customer_count": size, "kind": kind})
             if not group:
                 continue
             statuses = Counter(shop["gate_status"] for shop in group)
@@ -700,7 +750,7 @@ def shares(shops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "interval": wilson_interval(passed, len(group)),
                     "failed": dict(Counter(name for s in shut for name in s["failed"])),
                     "mean_seconds": float(
-                        np.mean([s["seconds"] + s["simulation_seconds"] / 2 for s in group])
+                        np.mean([s["seconds"] + s["simulation_seconds"] for s in group])
                     ),
                 }
             )
@@ -708,21 +758,70 @@ def shares(shops: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def target_is_met(group: Mapping[str, Any]) -> bool:
-    """Tell whether enough sound shops pass, or few enough shuffled ones."""
-    target = TARGETS[group["kind"]]
+    """Tell whether enough sound shops pass, or few enough shuffled ones; other kinds have none."""
     share = group["passed_share"]
-    return share >= target if group["kind"] == "sound" else share <= target
+    if group["kind"] == "sound":
+        return share >= TARGETS["sound"]
+    return share <= TARGETS.get(group["kind"], 1)
+
+
+def passes(
+    shop: Mapping[str, Any],
+    gates: Mapping[str, float],
+    *,
+    standard_errors: float = STANDARD_ERRORS,
+    rfm_cell_by_mean: bool = False,
+    max_relative_excess: float | None = None,
+    is_ratio_strict: bool = False,
+) -> bool:
+    """Tell whether a shop would pass a gate with other rules, by the figures it was judged on.
+
+    Parameters
+    ----------
+    shop : mapping
+        A result of `judge_shop`.
+    gates : mapping
+        The settings of the gate.
+    standard_errors : float
+        How many the mean gain in log loss must lie above 0.
+    rfm_cell_by_mean : bool
+        True: it is enough that the mean gain over the RFM cell is above 0.
+    max_relative_excess : float, optional
+        Limit of the excess calibration error as a share of the observed rate, instead of the
+        absolute one.
+    is_ratio_strict : bool
+        True: all of the interval of predicted over observed must lie within its limits.
+    """
+    amount = ("outcomes", "non-outcomes", "test dates", "history")
+    if "roc_auc" not in shop or any(name.startswith(amount) for name in shop["failed"]):
+        return False
+    for baseline in ("base_rate", "rfm_cell"):
+        mean, lower = shop[f"gain_over_{baseline}"], shop[f"gain_over_{baseline}_lower"]
+        needed = 0 if rfm_cell_by_mean and baseline == "rfm_cell" else standard_errors
+        if not mean - needed * (mean - lower) / STANDARD_ERRORS > 0:
+            return False
+    max_excess = gates["max_excess_calibration_error"]
+    if max_relative_excess is not None:
+        positives = shop["test_positive_count"]
+        max_excess = max_relative_excess * positives / (positives + shop["test_negative_count"])
+    lower, upper = (shop[f"predicted_over_observed_{end}"] for end in ("lower", "upper"))
+    ends = (lower, upper) if is_ratio_strict else (upper, lower)
+    return (
+        shop["excess_calibration_error"] <= max_excess
+        and ends[0] >= gates["min_predicted_over_observed"]
+        and ends[1] <= gates["max_predicted_over_observed"]
+    )
 
 
 def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def report(shops: Sequence[Mapping[str, Any]], date: str | None) -> str:
+def report(shops: Sequence[Mapping[str, Any]], gates: Mapping[str, float], date: str | None) -> str:
     """Say in Markdown how many shops pass, and what the others fail at."""
     groups = shares(shops)
     parts = [f"Measured on {date}."] if date else []
-    heads = ["customers", "outcomes", "shops", "pass", "95 % interval", *STATUSES, "s a shop"]
+    heads = ["customers", "outcomes", "shops", "pass", "95 % interval", *STATUSES, "CPU s"]
     lines = [
         [
             f"{group['customer_count']:,}",
@@ -738,7 +837,7 @@ def report(shops: Sequence[Mapping[str, Any]], date: str | None) -> str:
     align = ["right", "left", *["right"] * (len(heads) - 2)]
     parts.append(tabulate(lines, heads, tablefmt="github", colalign=align, disable_numparse=True))
     for group in groups:
-        if group["customer_count"] == TARGET_SIZE:
+        if group["customer_count"] == TARGET_SIZE and group["kind"] in TARGETS:
             limit = "at least" if group["kind"] == "sound" else "at most"
             parts.append(
                 f"Target for {group['kind']} outcomes at {TARGET_SIZE:,} customers: {limit} "
@@ -769,6 +868,20 @@ def report(shops: Sequence[Mapping[str, Any]], date: str | None) -> str:
         parts.append("The sound shops, from the 10th to the 90th percentile:")
         heads = ["customers", "training rows", "outcomes", "ROC-AUC, model", "ROC-AUC, RFM cell"]
         parts.append(tabulate(lines, heads, tablefmt="github", colalign=["right"] * 5))
+    lines = [
+        [
+            name,
+            *(
+                percent(np.mean([passes(s, gates, **rule) for s in members(shops, group)]))
+                for group in groups
+            ),
+        ]
+        for name, rule in OTHER_RULES.items()
+    ]
+    heads = ["rule", *(f"{g['kind']}, {g['customer_count']:,}" for g in groups)]
+    parts.append("What would pass by other rules, each changed alone:")
+    align = ["left", *["right"] * len(groups)]
+    parts.append(tabulate(lines, heads, tablefmt="github", colalign=align, disable_numparse=True))
     return "\n\n".join(parts)
 
 
@@ -817,10 +930,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parse_arguments(arguments)
     if given.report:
-        shops = json.loads(given.report.read_text(encoding="utf-8"))["shops"]
+        reported = json.loads(given.report.read_text(encoding="utf-8"))
+        shops, gates = reported["shops"], reported["gates"]
     else:
         with tempfile.TemporaryDirectory() as folder:
             compiled = compile_gate(Path(folder))
+        gates = compiled["gates"]
         shops = []
         if given.resume and given.out.exists():
             shops = json.loads(given.out.read_text(encoding="utf-8"))["shops"]
@@ -833,10 +948,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, found in enumerate(tqdm(judged, total=len(jobs), unit=" shops"), start=1):
             shops += found
             if number % 10 == 0 or number == len(jobs):
-                results = {"date": given.date, "gates": compiled["gates"], "shares": shares(shops)}
+                results = {"date": given.date, "gates": gates, "shares": shares(shops)}
                 text = json.dumps({**results, "shops": shops}, indent=1)
                 given.out.write_text(text + "\n", encoding="utf-8")
-    words = report(shops, given.date)
+    words = report(shops, gates, given.date)
     print(words)
     if given.date:
         write_between_marks(PAGE, "gates", words)

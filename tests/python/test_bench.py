@@ -441,10 +441,10 @@ def test_shares_of_gates_have_the_interval_of_wilson():
     sound, shuffled = shares(shops)
     assert sound["passed_share"] == pytest.approx(2 / 3)
     assert sound["failed"] == {"history": 1}
-    assert sound["mean_seconds"] == 2.5
+    assert sound["mean_seconds"] == 3
     assert not target_is_met(sound)
     assert target_is_met(shuffled)
-    words = report(shops, "2026-11-22")
+    words = report(shops, {}, "2026-11-22")
     assert "Measured on 2026-11-22." in words
     assert "at least 90.0 %; not met" in words
     assert "at most 5.0 %; met" in words
@@ -457,3 +457,56 @@ def test_shares_of_gates_have_the_interval_of_wilson():
         (20, 2),
         (10, 4),
     ]
+
+
+def test_a_shop_is_judged_again_by_other_rules():
+    from gates import passes
+
+    gates = {
+        "max_excess_calibration_error": 0.05,
+        "min_predicted_over_observed": 0.8,
+        "max_predicted_over_observed": 1.25,
+    }
+    shop = {
+        "failed": [],
+        "roc_auc": 0.7,
+        "gain_over_base_rate": 0.02,
+        "gain_over_base_rate_lower": 0.01,
+        "gain_over_rfm_cell": 0.01,
+        "gain_over_rfm_cell_lower": -0.001,
+        "test_positive_count": 100,
+        "test_negative_count": 1900,
+        "excess_calibration_error": 0.01,
+        "predicted_over_observed_lower": 0.75,
+        "predicted_over_observed_upper": 0.95,
+    }
+    assert not passes(shop, gates)
+    assert passes(shop, gates, standard_errors=1.644854)
+    assert passes(shop, gates, rfm_cell_by_mean=True)
+    assert not passes({**shop, "gain_over_base_rate_lower": -1}, gates, rfm_cell_by_mean=True)
+    good = {**shop, "gain_over_rfm_cell_lower": 0.001}
+    assert passes(good, gates)
+    assert not passes(good, gates, is_ratio_strict=True)
+    assert passes(good, gates, max_relative_excess=0.2)
+    assert not passes(good, gates, max_relative_excess=0.19)
+    assert not passes({**good, "predicted_over_observed_upper": 0.7}, gates)
+    assert not passes({**good, "failed": ["history"]}, gates)
+    assert not passes({"failed": ["outcomes to learn from"]}, gates)
+
+
+def test_distorted_probabilities_are_those_of_the_model_alone():
+    import pyarrow as pa
+    from gates import distorted
+
+    backtests = pa.table(
+        {
+            "scorer_name": ["model", "base_rate", "model"],
+            "probability": [0.1, 0.2, 0.3],
+        }
+    )
+    inflated = distorted(backtests, "inflated")["probability"].to_pylist()
+    assert inflated == pytest.approx([0.15, 0.2, 0.45])
+    # The odds of the mean are 1/4: those of 0.1 are 4/9 of it, and become 16/81 of it.
+    odds = [0.25 * (4 / 9) ** 2, 0.25, 0.25 * (12 / 7) ** 2]
+    overconfident = distorted(backtests, "overconfident")["probability"].to_pylist()
+    assert overconfident == pytest.approx([odd / (1 + odd) for odd in odds])
