@@ -821,7 +821,7 @@ def report(shops: Sequence[Mapping[str, Any]], gates: Mapping[str, float], date:
     """Say in Markdown how many shops pass, and what the others fail at."""
     groups = shares(shops)
     parts = [f"Measured on {date}."] if date else []
-    heads = ["customers", "outcomes", "shops", "pass", "95 % interval", *STATUSES, "CPU s"]
+    heads = ["customers", "kind", "shops", "pass", "95 % interval", *STATUSES, "CPU s"]
     lines = [
         [
             f"{group['customer_count']:,}",
@@ -840,21 +840,10 @@ def report(shops: Sequence[Mapping[str, Any]], gates: Mapping[str, float], date:
         if group["customer_count"] == TARGET_SIZE and group["kind"] in TARGETS:
             limit = "at least" if group["kind"] == "sound" else "at most"
             parts.append(
-                f"Target for {group['kind']} outcomes at {TARGET_SIZE:,} customers: {limit} "
-                f"{percent(TARGETS[group['kind']])}; "
+                f"Target for {group['kind']} shops of {TARGET_SIZE:,} customers: {limit} "
+                f"{percent(TARGETS[group['kind']])} pass; "
                 f"{'met' if target_is_met(group) else 'not met'}."
             )
-    lines = [
-        [f"{group['customer_count']:,}", group["kind"], name, count]
-        for group in groups
-        for name, count in sorted(group["failed"].items(), key=lambda item: (-item[1], item[0]))
-    ]
-    if lines:
-        parts.append("What the shops that do not pass fail at; a shop can fail at several:")
-        heads = ["customers", "outcomes", "condition", "shops"]
-        parts.append(
-            tabulate(lines, heads, tablefmt="github", colalign=["right", "left", "left", "right"])
-        )
     sound = [shop for shop in shops if shop["kind"] == "sound" and "roc_auc" in shop]
     lines = []
     for size in sorted({shop["customer_count"] for shop in sound}):
@@ -868,21 +857,38 @@ def report(shops: Sequence[Mapping[str, Any]], gates: Mapping[str, float], date:
         parts.append("The sound shops, from the 10th to the 90th percentile:")
         heads = ["customers", "training rows", "outcomes", "ROC-AUC, model", "ROC-AUC, RFM cell"]
         parts.append(tabulate(lines, heads, tablefmt="github", colalign=["right"] * 5))
-    lines = [
-        [
-            name,
-            *(
-                percent(np.mean([passes(s, gates, **rule) for s in members(shops, group)]))
-                for group in groups
-            ),
-        ]
-        for name, rule in OTHER_RULES.items()
-    ]
-    heads = ["rule", *(f"{g['kind']}, {g['customer_count']:,}" for g in groups)]
-    parts.append("What would pass by other rules, each changed alone:")
-    align = ["left", *["right"] * len(groups)]
-    parts.append(tabulate(lines, heads, tablefmt="github", colalign=align, disable_numparse=True))
+    for size in sorted({group["customer_count"] for group in groups}):
+        parts += [f"### {size:,} customers", *size_report(shops, groups, gates, size)]
     return "\n\n".join(parts)
+
+
+def size_report(
+    shops: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
+    gates: Mapping[str, float],
+    size: int,
+) -> list[str]:
+    """Say what the shops of a size fail at, and how many would pass by other rules."""
+    groups = [group for group in groups if group["customer_count"] == size]
+    heads = [group["kind"] for group in groups]
+    align = ["left", *["right"] * len(groups)]
+    parts = []
+    failed = Counter()
+    for group in groups:
+        failed.update(group["failed"])
+    if failed:
+        lines = [[name, *(g["failed"].get(name, 0) for g in groups)] for name in sorted(failed)]
+        parts.append("What shops that do not pass fail at; one can fail at several:")
+        parts.append(tabulate(lines, ["condition", *heads], tablefmt="github", colalign=align))
+    lines = []
+    for name, rule in OTHER_RULES.items():
+        would = [[passes(s, gates, **rule) for s in members(shops, group)] for group in groups]
+        lines.append([name, *(percent(np.mean(passing)) for passing in would)])
+    parts.append("What would pass by other rules, each changed alone:")
+    parts.append(
+        tabulate(lines, ["rule", *heads], tablefmt="github", colalign=align, disable_numparse=True)
+    )
+    return parts
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

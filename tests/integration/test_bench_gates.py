@@ -14,11 +14,16 @@ def test_the_gate_opens_for_a_sound_shop_and_not_for_shuffled_outcomes(tmp_path,
 
         compiled = gates.compile_gate(tmp_path)
         gate = gates.Gate(compiled)
-        sound, shuffled, inflated, _ = gates.judge_shop(1000, 6, gate, compiled)
+        judged = gates.judge_shop(1000, 6, gate, compiled)
     finally:
         for name in {"common", "gates"} & (set(sys.modules) - before):
             del sys.modules[name]
 
+    sound, shuffled, inflated, overconfident = judged
+    for shop in judged:
+        # What other rules would do is told by figures that give the verdict of the SQL.
+        passed = shop["gate_status"] in gates.PASSED
+        assert gates.passes(shop, compiled["gates"]) == passed == (not shop["failed"])
     assert sound["gate_status"] == "published"
     assert sound["failed"] == []
     assert sound["test_origin_count"] == 4
@@ -27,6 +32,7 @@ def test_the_gate_opens_for_a_sound_shop_and_not_for_shuffled_outcomes(tmp_path,
     assert shuffled["positive_count"] == sound["positive_count"]
     assert shuffled["roc_auc"] == pytest.approx(0.5, abs=0.06)
     assert {"better than base_rate", "better than rfm_cell"} & set(shuffled["failed"])
+    assert overconfident["roc_auc"] == pytest.approx(sound["roc_auc"])
     assert inflated["gate_status"] not in gates.PASSED
     assert "predicted not too many" in inflated["failed"]
     assert inflated["predicted_over_observed"] == pytest.approx(

@@ -446,8 +446,8 @@ def test_shares_of_gates_have_the_interval_of_wilson():
     assert target_is_met(shuffled)
     words = report(shops, {}, "2026-11-22")
     assert "Measured on 2026-11-22." in words
-    assert "at least 90.0 %; not met" in words
-    assert "at most 5.0 %; met" in words
+    assert "at least 90.0 % pass; not met" in words
+    assert "at most 5.0 % pass; met" in words
 
     assert planned_jobs([10, 20], [4, 2], 1) == [
         (10, 1),
