@@ -436,8 +436,20 @@ def shuffled_outcomes(rows: pa.Table, seed: int) -> pa.Table:
 # ---- the gate -----------------------------------------------------------------------------------
 
 
-def compile_gate(folder: Path) -> dict[str, Any]:
-    """Have dbt compile the models of the gate and the settings, as they are shipped."""
+def compile_gate(
+    folder: Path, changed: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Have dbt compile the models of the gate and the settings, as they are shipped.
+
+    Parameters
+    ----------
+    folder : Path
+        Where dbt may write.
+    changed : mapping, optional
+        By var what is merged over the settings of the bench.
+    """
+    dbt_vars = {name: dict(settings) for name, settings in (changed or {}).items()}
+    dbt_vars.setdefault("coterie__propensity", {})["features"] = FEATURES
     environment = {
         **os.environ,
         "DBT_PROFILES_DIR": str(REPOSITORY),
@@ -447,7 +459,7 @@ def compile_gate(folder: Path) -> dict[str, Any]:
     dbt = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--quiet"]
     dbt += ["--log-path", str(folder / "logs"), "compile", "--project-dir", str(REPOSITORY)]
     dbt += ["--target-path", str(folder / "target")]
-    dbt += ["--vars", json.dumps({"coterie__propensity": {"features": FEATURES}})]
+    dbt += ["--vars", json.dumps(dbt_vars)]
 
     def compiled(*arguments: str) -> str:
         done = subprocess.run(
@@ -857,6 +869,21 @@ def report(shops: Sequence[Mapping[str, Any]], gates: Mapping[str, float], date:
         parts.append("The sound shops, from the 10th to the 90th percentile:")
         heads = ["customers", "training rows", "outcomes", "ROC-AUC, model", "ROC-AUC, RFM cell"]
         parts.append(tabulate(lines, heads, tablefmt="github", colalign=["right"] * 5))
+    lines = []
+    for size in sorted({shop["customer_count"] for shop in sound}):
+        for learner in sorted({shop["learner"] for shop in sound}):
+            passed = [
+                shop["gate_status"] in PASSED
+                for shop in sound
+                if (shop["customer_count"], shop["learner"]) == (size, learner)
+            ]
+            if passed:
+                lines.append([f"{size:,}", learner, len(passed), percent(np.mean(passed))])
+    if lines:
+        parts.append("The sound shops by what learned:")
+        heads = ["customers", "learner", "shops", "pass"]
+        align = ["right", "left", "right", "right"]
+        parts.append(tabulate(lines, heads, tablefmt="github", colalign=align))
     for size in sorted({group["customer_count"] for group in groups}):
         parts += [f"### {size:,} customers", *size_report(shops, groups, gates, size)]
     return "\n\n".join(parts)
@@ -913,6 +940,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--seed", type=int, default=1, help="of the first shop (default: 1)")
     parser.add_argument("--processes", type=int, default=1, help="default: %(default)s")
     parser.add_argument(
+        "--vars",
+        type=json.loads,
+        default={},
+        help='map vars to judge by, as \'{"coterie__gates": {"min_test_positive_count": 100}}\'',
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="keep the shops that the output already holds"
     )
     parser.add_argument(
@@ -940,7 +973,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shops, gates = reported["shops"], reported["gates"]
     else:
         with tempfile.TemporaryDirectory() as folder:
-            compiled = compile_gate(Path(folder))
+            compiled = compile_gate(Path(folder), given.vars)
         gates = compiled["gates"]
         shops = []
         if given.resume and given.out.exists():
@@ -954,7 +987,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, found in enumerate(tqdm(judged, total=len(jobs), unit=" shops"), start=1):
             shops += found
             if number % 10 == 0 or number == len(jobs):
-                results = {"date": given.date, "gates": gates, "shares": shares(shops)}
+                results = {
+                    "date": given.date,
+                    "vars": given.vars,
+                    "gates": gates,
+                    "shares": shares(shops),
+                }
                 text = json.dumps({**results, "shops": shops}, indent=1)
                 given.out.write_text(text + "\n", encoding="utf-8")
     words = report(shops, gates, given.date)
