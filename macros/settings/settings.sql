@@ -27,9 +27,9 @@
             "hidden_reasons": [
                 "nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup", "age_years"
             ],
-            "spline_c": 0.05,
-            "min_rows_to_boost": 2000,
-            "min_positives_to_learn": 500,
+            "spline_c": 0.5,
+            "min_rows_to_boost": 1000,
+            "min_positives_to_learn": 300,
             "max_test_row_count": 20000,
             "newcomer_days": 30,
             "min_cohort_count": 200

@@ -15,9 +15,15 @@ def _bench_modules(monkeypatch):
     monkeypatch.syspath_prepend(BENCH)
     yield
     # Their names are too plain to stay among those of other tests.
-    for name in {"accuracy", "common", "compare_features", "gates", "learning_curve", "nbd", "run"} & (
-        set(sys.modules) - before
-    ):
+    for name in {
+        "accuracy",
+        "common",
+        "compare_features",
+        "gates",
+        "learning_curve",
+        "nbd",
+        "run",
+    } & (set(sys.modules) - before):
         del sys.modules[name]
 
 
@@ -282,6 +288,8 @@ def test_cut_offs_are_read_from_the_command_line(monkeypatch):
     monkeypatch.delenv("COTERIE_REAL_DATA")
     with pytest.raises(SystemExit):
         parse_arguments([])
+
+
 def test_events_are_counted_before_a_day():
     from gates import Counts, Events
 

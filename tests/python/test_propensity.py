@@ -458,7 +458,7 @@ def learner_of(weights):
         ({"min_rows_to_boost": 1201}, "spline", False),
         ({"min_positives_to_learn": 400}, "additive", True),
         ({"min_positives_to_learn": 600}, "spline", False),
-        ({"min_rows_to_boost": None, "min_positives_to_learn": None}, "spline", False),
+        ({"min_rows_to_boost": None, "min_positives_to_learn": None}, "additive", True),
     ],
 )
 def test_few_rows_or_positives_are_learned_by_the_spline_alone(rows, changed, learner, has_trees):
