@@ -233,7 +233,8 @@ def _interval(value: float, draws: np.ndarray) -> tuple[float, float]:
         return np.nan, np.nan
     lower, upper = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     shift = value - draws.mean()
-    return lower + shift, upper + shift
+    # A few large draws can pull the mean beyond a percentile; the metric itself stays inside.
+    return min(lower + shift, value), max(upper + shift, value)
 
 
 def _rounded(value: float) -> float | None:
