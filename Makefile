@@ -84,6 +84,7 @@ bench-learning: install ## How many rows the learner needs, on Online Retail and
 
 bench-gates: install ## Whether the gate opens for sound shops and stays shut for shuffled outcomes
 	$(BIN)/python bench/gates.py $(BENCH_DATE)
+	$(BIN)/python bench/gates.py --orders-only $(BENCH_DATE)
 
 clean: ## Remove what builds leave behind; .venv stays
 	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ from harness import REPOSITORY
 BENCH = REPOSITORY / "bench"
 
 
+@pytest.mark.matrix
 def test_the_gate_opens_for_a_sound_shop_and_not_for_shuffled_outcomes(tmp_path, monkeypatch):
     before = set(sys.modules)
     monkeypatch.syspath_prepend(BENCH)

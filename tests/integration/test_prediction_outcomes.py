@@ -8,6 +8,8 @@ import pytest
 from harness import differences
 from scenarios import PUBLISHING_DATES
 
+pytestmark = pytest.mark.matrix
+
 FIRST, SECOND, FIRST_AGAIN, LAST = range(4)
 
 

@@ -433,7 +433,14 @@ def test_failed_conditions_of_a_gate_are_named():
 
 
 def test_shares_of_gates_have_the_interval_of_wilson():
-    from gates import planned_jobs, report, shares, target_is_met, wilson_interval
+    from gates import (
+        planned_jobs,
+        report,
+        shares,
+        target_is_met,
+        target_words,
+        wilson_interval,
+    )
 
     # Brown, Cai & DasGupta (2001): z^2 / (n + z^2) where none of n passes.
     assert wilson_interval(0, 100) == pytest.approx((0, 3.8416 / 103.8416), abs=1e-5)
@@ -454,8 +461,12 @@ def test_shares_of_gates_have_the_interval_of_wilson():
     assert target_is_met(shuffled)
     words = report(shops, {}, "2026-11-22")
     assert "Measured on 2026-11-22." in words
-    assert "at least 90.0 % pass; not met" in words
-    assert "at most 5.0 % pass; met" in words
+    assert "at least 90.0 % pass; not met, though the interval holds it" in words
+    assert "at most 5.0 % pass; met, but the interval reaches beyond it" in words
+
+    many = {"kind": "sound", "passed_share": 0.95, "interval": (0.91, 0.97)}
+    assert target_words(many) == "met"
+    assert target_words({**many, "passed_share": 0.8, "interval": (0.7, 0.85)}) == "not met"
 
     assert planned_jobs([10, 20], [4, 2], 1) == [
         (10, 1),
@@ -490,8 +501,13 @@ def test_a_shop_is_judged_again_by_other_rules():
     }
     assert not passes(shop, gates)
     assert passes(shop, gates, standard_errors=1.644854)
-    assert passes(shop, gates, rfm_cell_by_mean=True)
-    assert not passes({**shop, "gain_over_base_rate_lower": -1}, gates, rfm_cell_by_mean=True)
+    assert passes(shop, gates, rfm_cell_standard_errors=0)
+    no_gain = {**shop, "gain_over_base_rate_lower": -1}
+    assert not passes(no_gain, gates, rfm_cell_standard_errors=0)
+    # As much worse on the mean as the interval is wide, and a little more.
+    for mean, is_passed in [(-0.010, True), (-0.012, False)]:
+        worse = {**shop, "gain_over_rfm_cell": mean, "gain_over_rfm_cell_lower": mean - 0.011}
+        assert passes(worse, gates, rfm_cell_standard_errors=-1.959964) == is_passed
     good = {**shop, "gain_over_rfm_cell_lower": 0.001}
     assert passes(good, gates)
     assert not passes(good, gates, is_ratio_strict=True)
