@@ -648,7 +648,7 @@ def report_file(found: Mapping[str, Any]) -> str:
         "(three draws)."
     ]
     for label, compared in found["splits"].items():
-        parts.append(f"### {label.capitalize()}")
+        parts.append(f"#### {label.capitalize()}")
         parts.append(peer_table(compared))
         parts.append(verdict_list(verdicts(compared, {})))
     moved = [f"`{name}` ({found['psi'][name]:.2f})" for name in found["drifting_features"]]
