@@ -69,8 +69,8 @@ UP_TO_FEATURES = (
     "run",
     "-s",
     "+int_coterie__customer_features",
-    "int_coterie__rejected_rows",
-    "int_coterie__input_row_counts",
+    "+int_coterie__rejected_rows",
+    "+int_coterie__input_row_counts",
 )
 
 #: A day in the middle of a generated history: features of it and of days before it are looked at.

@@ -192,7 +192,7 @@ def built_features(new_host: Callable[[str], Host], shop: Path) -> Path:
     host = new_host("benchmark")
     host.environment["COTERIE_BENCH_DATA"] = str(shop)
     host.variables["coterie__training_row_limit"] = 10**9
-    host.dbt("run", "--select", "+int_coterie__customer_features", "int_coterie__rejected_rows")
+    host.dbt("run", "--select", "+int_coterie__customer_features", "+int_coterie__rejected_rows")
     assert host.value("select count(*) from {int_coterie__rejected_rows}") == 0
     with host.connect() as connection:
         relation = host.relation("int_coterie__customer_as_of_dates")
