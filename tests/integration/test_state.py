@@ -96,6 +96,7 @@ def first_version(as_time_goes_by):
     return versions["model_version"].iloc[0]
 
 
+@pytest.mark.matrix
 def test_a_build_without_fits_scores_a_new_day_by_the_old_version(as_time_goes_by, first_version):
     before = {name: as_time_goes_by.first[name] for name in FITTED}
     after = {name: as_time_goes_by.scored_only[name] for name in FITTED}
@@ -112,6 +113,7 @@ def test_a_build_without_fits_scores_a_new_day_by_the_old_version(as_time_goes_b
     assert (both["probability"] != both["probability_now"]).mean() > 0.5
 
 
+@pytest.mark.matrix
 def test_a_later_build_learns_anew_and_says_how_it_stands(as_time_goes_by, first_version):
     versions = purchase_versions(as_time_goes_by.refitted).set_index("fitted_as_of").sort_index()
     assert versions.index.tolist() == [pd.Timestamp(FIRST_FIT), pd.Timestamp(LATER)]
@@ -144,6 +146,7 @@ def is_sentence(text):
     return plain[0].isupper() and plain[-1] == "." and not any(gap in plain for gap in gaps)
 
 
+@pytest.mark.matrix
 def test_versions_that_have_grown_old_are_withheld(as_time_goes_by, first_version):
     versions = purchase_versions(as_time_goes_by.grown_old)
     assert first_version in set(versions["model_version"])
