@@ -20,9 +20,9 @@ KEY = ["as_of_date", "customer_id"]
 TOLERANCE = 1e-6
 
 #: Columns of the table that learners do not read; the other implementations leave them out.
-OTHER_COLUMNS = ["is_scoring_date", "data_through", "newest_known_on"]
+OTHER_COLUMNS = ["is_scoring_date", "is_in_sample", "data_through", "newest_known_on"]
 OTHER_COLUMNS += ["first_ordered_at", "last_ordered_at"]
-OTHER_COLUMNS += ["order_count_lookback", "net_amount_lookback"]
+OTHER_COLUMNS += ["order_count_lookback", "net_amount_lookback", "order_day_count"]
 OTHER_COLUMNS += ["age_years", "gender", "country_code", "region", "city"]
 
 
