@@ -371,6 +371,7 @@ def assert_topics_are_off(host, topics):
     assert ("coterie__customer_predictions" in relations) == ("propensity" not in topics)
 
 
+@pytest.mark.matrix
 def test_a_slim_build_without_any_topic_leaves_the_customers(topics_off):
     assert_topics_are_off(topics_off, TOPICS)
 

@@ -181,12 +181,14 @@ def out_of_step(ten_days) -> SimpleNamespace:
     return story
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("number", [4, 7])
 def test_exports_out_of_step_lead_to_the_same_shop(out_of_step, number):
     assert len(out_of_step.fresh[number]) > 15
     assert differences(out_of_step.fresh[number], out_of_step.grown[number]) == []
 
 
+@pytest.mark.matrix
 def test_an_order_that_is_dated_ahead_hides_none_that_comes_after_it(out_of_step):
     counts = [len(out_of_step.grown[n]["int_coterie__orders"]) for n in (1, 4, 7)]
     assert counts == sorted(set(counts))
@@ -195,6 +197,7 @@ def test_an_order_that_is_dated_ahead_hides_none_that_comes_after_it(out_of_step
         assert not orders.loc["preorder", "is_test"]
 
 
+@pytest.mark.matrix
 def test_an_input_that_is_filled_later_is_read_from_its_first_day_on(out_of_step):
     events, linked = ([] for _ in range(2))
     for number in (1, 4, 7):
@@ -206,6 +209,7 @@ def test_an_input_that_is_filled_later_is_read_from_its_first_day_on(out_of_step
     assert linked[0] == linked[1] == 0 < linked[2]
 
 
+@pytest.mark.matrix
 def test_rows_that_come_weeks_late_are_read(out_of_step):
     before, after = out_of_step.grown[4], out_of_step.grown[7]
     for name in ("orders", "messages"):
@@ -222,6 +226,7 @@ def test_rows_that_come_weeks_late_are_read(out_of_step):
     assert (totals[0].sum() < totals[1].sum()).all()
 
 
+@pytest.mark.matrix
 def test_no_row_is_left_unread(out_of_step):
     for snapshot in out_of_step.grown.values():
         counts = snapshot["int_coterie__input_row_counts"]

@@ -10,10 +10,12 @@ def marts(host):
     return [n["name"] for n in host.package_nodes("model") if "marts" in n["fqn"]]
 
 
+@pytest.mark.matrix
 def test_a_build_that_does_not_fit_spills(low_memory):
     assert low_memory.spilled_bytes > 1_000_000
 
 
+@pytest.mark.matrix
 def test_a_build_that_spills_gives_the_same_rows(low_memory):
     names = marts(low_memory.host)
     assert len(names) == 3
