@@ -28,7 +28,7 @@ demo: install ## Build the demo shop and print what the marts say
 build: install ## dbt build of this project on the demo shop
 	$(BIN)/dbt build
 
-test: lint ## Lint, unit tests, demo build and host projects (13 minutes on 2 cores)
+test: lint ## Lint, unit tests, demo build and host projects (about 14 minutes on 2 cores)
 	$(BIN)/pytest -m "not matrix"
 
 test-all: lint ## Everything, the slow matrices too
