@@ -1,3 +1,4 @@
+{% set has_baselines = var('coterie__publish_baseline') | as_bool %}
 {% set parts = ['reason_1', 'reason_2', 'reason_3', 'counter_reason'] %}
 {# Whose reasons they are in the scores: a complement turns them. #}
 {% set turned_parts = {
@@ -66,10 +67,14 @@ cohort_rates as (
 
 ),
 
-champions as (
+versions as (
 
-    select * from {{ ref('int_coterie__propensity_versions') }}
-    where is_champion
+    select
+        model_version,
+        fitted_as_of,
+        data_through
+
+    from {{ ref('int_coterie__propensity_versions') }}
 
 ),
 
@@ -130,6 +135,28 @@ eligible_scores as (
 
 ),
 
+baseline_scores as (
+
+    {% if has_baselines %}
+    select
+        customer_id,
+        model_name,
+        model_version,
+        probability
+
+    from {{ ref('int_coterie__baseline_scores') }}
+    {% else %}
+    select
+        cast(null as string) as customer_id,
+        cast(null as string) as model_name,
+        cast(null as string) as model_version,
+        cast(null as double) as probability
+
+    where false
+    {% endif %}
+
+),
+
 feature_reasons as (
 
     select * from {{ ref('coterie__feature_reasons') }}
@@ -161,11 +188,19 @@ customer_predictions as (
         customers.customer_id,
         predictions.prediction_name,
         predictions.model_name,
-        coalesce(scores.probability, cohort_rates.cohort_rate) as probability,
+        coalesce(
+            scores.probability,
+            cohort_rates.cohort_rate,
+            case
+                when predictions.is_complement then 1 - baseline_scores.probability
+                else baseline_scores.probability
+            end
+        ) as probability,
         cast(1 + floor(99 * scores.percent_rank) as bigint) as percentile,
         case
             when scores.customer_id is not null then 'scored'
             when cohort_rates.customer_id is not null then 'cohort_rate'
+            when baseline_scores.customer_id is not null then 'baseline_rate'
             when coalesce(candidates.is_eligible, false) then 'withheld'
             else 'not_eligible'
         end as score_status,
@@ -177,9 +212,9 @@ customer_predictions as (
         {%- endfor %}
         customers.as_of_date,
         cast(predictions.horizon_days as bigint) as horizon_days,
-        scores.model_version,
-        champions.fitted_as_of,
-        champions.data_through
+        versions.model_version,
+        versions.fitted_as_of,
+        versions.data_through
 
     from customers
 
@@ -200,8 +235,15 @@ customer_predictions as (
             customers.customer_id = cohort_rates.customer_id
             and predictions.prediction_name = cohort_rates.prediction_name
 
-    left join champions
-        on scores.model_version = champions.model_version
+    left join baseline_scores
+        on
+            coalesce(candidates.is_eligible, false)
+            and scores.customer_id is null
+            and customers.customer_id = baseline_scores.customer_id
+            and predictions.model_name = baseline_scores.model_name
+
+    left join versions
+        on coalesce(scores.model_version, baseline_scores.model_version) = versions.model_version
 
 ),
 

@@ -67,6 +67,16 @@ PROPENSITY_BACKTEST_SCHEMA = pa.schema(
     ]
 )
 
+BASELINE_RATES_SCHEMA = pa.schema(
+    [
+        ("model_name", pa.string()),
+        ("model_version", pa.string()),
+        ("scorer_name", pa.string()),
+        ("rfm_cell", pa.string()),
+        ("probability", pa.float64()),
+    ]
+)
+
 # The origins one year back: 12 and 13 steps of 30 days.
 SEASON_DAYS = (360, 390)
 # Without a year of history a horizon up to this takes the intercept of the newest origin.
@@ -356,6 +366,73 @@ def backtest_propensity(
     return pa.concat_tables([empty, *tested]).combine_chunks()
 
 
+def fit_baseline_rates(
+    training_rows: pa.Table,
+    weights: pa.Table,
+    stored: pa.Table | None,
+    *,
+    as_of_date: datetime.date | None,
+    settings: Mapping[str, Any],
+) -> pa.Table:
+    """Learn the rates that stand beside the newest version of each model, as its tests do.
+
+    Parameters
+    ----------
+    training_rows, weights, stored, as_of_date, settings
+        As for `backtest_propensity`.
+
+    Returns
+    -------
+    pa.Table
+        `BASELINE_RATES_SCHEMA`: for each version one row of the scorer ``base_rate``, and of
+        ``rfm_cell`` one for each cell of the training rows. The row without a cell is the rate of
+        customers in any other cell. Probabilities have the level of the origins that set the
+        intercept of the model.
+
+    Raises
+    ------
+    ValueError
+        If a column or a setting is missing, an outcome is not 0 or 1, or a customer occurs twice
+        at one origin of a model.
+    """
+    empty = BASELINE_RATES_SCHEMA.empty_table()
+    as_of_date = tables.as_date(as_of_date)
+    if as_of_date is None or tables.is_true(settings.get("is_empty")) or not training_rows.num_rows:
+        return empty
+    features = tables.read_setting(settings, "features", list)
+    found = []
+    for model_name, model_version in _untested_versions(
+        weights, stored, as_of_date, settings
+    ).items():
+        prediction = _Prediction.from_settings(settings, model_name)
+        rows = _read_rows(training_rows, model_name, features, prediction, with_rfm_cell=True)
+        rows = rows.take(rows.is_closed_by(as_of_date, prediction.horizon_days))
+        if not 0 < rows.outcome.sum() < len(rows.outcome):
+            continue
+        calibration = calibration_rows(
+            rows.origin, rows.outcome, as_of_date, prediction.horizon_days
+        )
+        baselines = _Baselines.fit(rows, *calibration)
+        cells = [None, *sorted(baselines.cell_rates)]
+        for scorer_name, scored_cells in [("base_rate", [None]), ("rfm_cell", cells)]:
+            probability = expit(baselines.log_odds(scorer_name, scored_cells))
+            found.append(
+                pa.table(
+                    {
+                        "model_name": [model_name] * len(scored_cells),
+                        "model_version": [model_version] * len(scored_cells),
+                        "scorer_name": [scorer_name] * len(scored_cells),
+                        "rfm_cell": scored_cells,
+                        "probability": tables.round_significant(
+                            np.clip(probability, *PROBABILITY_LIMITS)
+                        ),
+                    },
+                    schema=BASELINE_RATES_SCHEMA,
+                )
+            )
+    return pa.concat_tables([empty, *found]).combine_chunks()
+
+
 @dataclass(frozen=True)
 class _Prediction:
     """What is predicted by one model."""
@@ -632,37 +709,64 @@ def _fold_probabilities(
 ) -> dict[str, np.ndarray]:
     """Predict the rows of a test origin with each scorer."""
     fit = learner.fit(train, origin, prediction)
-    base_rate = train.outcome.mean()
-    cell_rates = _cell_rates(train, base_rate)
-    log_odds = {
-        "base_rate": lambda rows: np.full(len(rows.outcome), logit(base_rate)),
-        "rfm_cell": lambda rows: logit(
-            [cell_rates.get(cell, base_rate) for cell in rows.table["rfm_cell"].to_pylist()]
-        ),
-    }
-    if prediction.is_purchase and train.has_nbd() and test.has_nbd():
-        log_odds["bg_nbd"] = lambda rows: logit(
-            np.clip(np.where(np.isnan(rows.nbd), base_rate, rows.nbd), *PROBABILITY_LIMITS)
-        )
     probabilities = {"model": fit.classifier.predict_proba(test.X)[:, 1]}
-    calibration = train.take(fit.calibration_rows)
-    for scorer_name, scorer in log_odds.items():
+    baselines = _Baselines.fit(train, fit.calibration, fit.calibration_rows)
+    for scorer_name in ("base_rate", "rfm_cell"):
+        cells = test.table["rfm_cell"].to_pylist()
+        probabilities[scorer_name] = expit(baselines.log_odds(scorer_name, cells))
+    if prediction.is_purchase and train.has_nbd() and test.has_nbd():
+        base_rate = baselines.base_rate
         shift = 0.0
         if fit.calibration != "none":
-            shift = intercept_shift(scorer(calibration), calibration.outcome)
-        probabilities[scorer_name] = expit(scorer(test) + shift)
+            calibration = train.take(fit.calibration_rows)
+            shift = intercept_shift(_nbd_log_odds(calibration, base_rate), calibration.outcome)
+        probabilities["bg_nbd"] = expit(_nbd_log_odds(test, base_rate) + shift)
     return probabilities
 
 
-def _cell_rates(train: _Rows, base_rate: float) -> dict[str | None, float]:
-    """Give the positive rate of each RFM cell, pulled to the base rate by a few prior rows."""
-    cells = pa.table({"rfm_cell": train.table["rfm_cell"], "outcome": train.outcome})
-    cells = cells.group_by("rfm_cell").aggregate([("outcome", "sum"), ("outcome", "count")])
-    return {
-        cell["rfm_cell"]: (cell["outcome_sum"] + RFM_CELL_PRIOR_COUNT * base_rate)
-        / (cell["outcome_count"] + RFM_CELL_PRIOR_COUNT)
-        for cell in cells.to_pylist()
-    }
+def _nbd_log_odds(rows: _Rows, base_rate: float) -> np.ndarray:
+    return logit(np.clip(np.where(np.isnan(rows.nbd), base_rate, rows.nbd), *PROBABILITY_LIMITS))
+
+
+@dataclass(frozen=True)
+class _Baselines:
+    """What is known without a model: the overall rate, and that of each RFM cell."""
+
+    base_rate: float
+    cell_rates: dict[str, float]
+    shifts: dict[str, float]
+
+    @classmethod
+    def fit(cls, train: _Rows, calibration: str, calibration_rows: np.ndarray) -> _Baselines:
+        """Count the rates, and take their level from the rows that set a model's intercept.
+
+        A cell is pulled to the base rate by a few prior rows.
+        """
+        base_rate = float(train.outcome.mean())
+        cells = pa.table({"rfm_cell": train.table["rfm_cell"], "outcome": train.outcome})
+        cells = cells.group_by("rfm_cell").aggregate([("outcome", "sum"), ("outcome", "count")])
+        cell_rates = {
+            cell["rfm_cell"]: (cell["outcome_sum"] + RFM_CELL_PRIOR_COUNT * base_rate)
+            / (cell["outcome_count"] + RFM_CELL_PRIOR_COUNT)
+            for cell in cells.to_pylist()
+            if cell["rfm_cell"] is not None
+        }
+        rates = cls(base_rate, cell_rates, {"base_rate": 0.0, "rfm_cell": 0.0})
+        if calibration == "none":
+            return rates
+        chosen = train.take(calibration_rows)
+        chosen_cells = chosen.table["rfm_cell"].to_pylist()
+        shifts = {
+            name: intercept_shift(rates.log_odds(name, chosen_cells), chosen.outcome)
+            for name in rates.shifts
+        }
+        return cls(base_rate, cell_rates, shifts)
+
+    def log_odds(self, scorer_name: str, rfm_cells: Sequence[str | None]) -> np.ndarray:
+        """Give the log-odds of customers in these cells by one of the two baselines."""
+        rates = self.cell_rates if scorer_name == "rfm_cell" else {}
+        found = np.array([rates.get(cell, self.base_rate) for cell in rfm_cells], dtype=np.float64)
+        return logit(found) + self.shifts[scorer_name]
 
 
 def _untested_versions(

@@ -102,6 +102,42 @@ def test_outcomes_by_chance_are_worse_than_the_baseline(new_host):
     assert len(aucs) == 2
     assert aucs["metric_value"].between(0.45, 0.55).all()
 
+    # What beat the model can stand in for it, if asked for.
+    host.variables |= {"coterie__publish_baseline": True}
+    host.dbt("build", *ABOUT_OUTCOMES, timeout=600)
+    assert host.last_build.results_with("error", "fail", "skipped") == []
+    predictions = host.table("coterie__customer_predictions")
+    by_name = {
+        name: rows.set_index("customer_id") for name, rows in predictions.groupby("prediction_name")
+    }
+    published = 0
+    for name in ("purchase_30d", "purchase_90d"):
+        version = verdict(host, name)
+        rates = host.query(
+            "select scorer_name, metric_name, metric_value, interval_lower, interval_upper "
+            "from {coterie__model_metrics} where origin = 'pooled' and group_name = 'all' "
+            f"and model_name = '{name}' and scorer_name in ('base_rate', 'rfm_cell')"
+        ).set_index(["metric_name", "scorer_name"])
+        ratio = rates.loc["predicted_over_observed"]
+        excess = rates.loc["excess_calibration_error"]["metric_value"]
+        calibrated = (
+            (ratio["interval_upper"] >= 0.8) & (ratio["interval_lower"] <= 1.25) & (excess <= 0.05)
+        )
+        shown = by_name[name][by_name[name]["score_status"] == "baseline_rate"]
+        assert (len(shown) > 0) == calibrated.any()
+        published += len(shown)
+        assert shown["probability"].between(0, 1, inclusive="neither").all()
+        assert set(shown["model_version"]) <= {version["model_version"]}
+        assert shown.filter(regex="percentile|sentence|code|contribution").isna().all(axis=None)
+    assert published > 0
+    churn = by_name["churn_90d"]
+    churn = churn[churn["score_status"] == "baseline_rate"]
+    np.testing.assert_allclose(
+        churn["probability"],
+        1 - by_name["purchase_90d"].loc[churn.index, "probability"],
+        atol=1e-12,
+    )
+
 
 def test_a_small_shop_has_too_little_to_learn_from(new_host):
     host = build(new_host("bare_shop"), simulate_orders(120, seed=72))

@@ -13,10 +13,12 @@ from coterie import propensity
 from coterie.additive import AdditiveClassifier
 from coterie.binning import fit_feature_bins
 from coterie.propensity import (
+    BASELINE_RATES_SCHEMA,
     PROPENSITY_BACKTEST_SCHEMA,
     PROPENSITY_WEIGHTS_SCHEMA,
     backtest_propensity,
     calibration_rows,
+    fit_baseline_rates,
     fit_propensity_weights,
 )
 
@@ -356,6 +358,48 @@ def test_an_rfm_cell_that_training_never_saw_gets_the_base_rate(rows, weights):
     found = tested.group_by("scorer_name").aggregate([("probability", "max")]).to_pylist()
     found = {row["scorer_name"]: row["probability_max"] for row in found}
     assert found["rfm_cell"] == pytest.approx(found["base_rate"], rel=1e-9)
+
+
+def baseline_rates(rows, weights, stored=None, **changed):
+    return fit_baseline_rates(
+        rows, weights, stored, as_of_date=DAY, settings={**SETTINGS, **changed}
+    )
+
+
+def test_the_rates_beside_a_version_have_the_level_of_the_newest_origin(rows, weights):
+    found = baseline_rates(rows, weights)
+    assert found.schema == BASELINE_RATES_SCHEMA
+    assert set(found["model_version"].to_pylist()) == set(weights["model_version"].to_pylist())
+    by_cell = {(row["scorer_name"], row["rfm_cell"]): row for row in found.to_pylist()}
+    cells = sorted(set(rows["rfm_cell"].to_pylist()))
+    assert sorted(by_cell, key=str) == sorted(
+        [("base_rate", None), ("rfm_cell", None), *(("rfm_cell", cell) for cell in cells)], key=str
+    )
+    # The newest origin alone sets the level of a model of this horizon; the odds between cells
+    # are those of all origins.
+    newest = pc.equal(rows["as_of_date"], pa.scalar(DAY - datetime.timedelta(days=30)))
+    newest = rows.filter(newest)
+    rate = np.mean(newest["outcome"].to_numpy())
+    assert by_cell["base_rate", None]["probability"] == pytest.approx(rate, rel=1e-6)
+    expected = [by_cell["rfm_cell", cell]["probability"] for cell in newest["rfm_cell"].to_pylist()]
+    assert np.mean(expected) == pytest.approx(rate, rel=1e-6)
+    base = np.mean(rows["outcome"].to_numpy())
+    for cell in cells:
+        outcomes = rows.filter(pc.equal(rows["rfm_cell"], cell))["outcome"].to_numpy()
+        raw = (outcomes.sum() + 10 * base) / (len(outcomes) + 10)
+        shift = logit(by_cell["rfm_cell", cell]["probability"]) - logit(raw)
+        other = logit(by_cell["rfm_cell", None]["probability"]) - logit(base)
+        assert shift == pytest.approx(other, abs=1e-6)
+
+
+def test_rates_are_counted_once_a_version_and_from_closed_windows_alone(rows, weights):
+    found = baseline_rates(rows, weights)
+    assert baseline_rates(rows, weights, found).num_rows == 0
+    assert baseline_rates(rows, weights, is_empty="True").num_rows == 0
+    assert baseline_rates(rows.slice(0, 0), weights).num_rows == 0
+    still_open = rows.slice(0, 150)
+    still_open = with_column(still_open, "as_of_date", [DAY - datetime.timedelta(days=29)] * 150)
+    assert baseline_rates(pa.concat_tables([rows, still_open]), weights) == found
 
 
 @pytest.mark.parametrize("model", ["purchase_30d", "purchase_90d"])

@@ -141,14 +141,7 @@ judged as (
             when not coalesce(least_gain_lower > 0, false) then 'worse_than_baseline'
             -- Where rates move, a better level alone beats the baselines; scores must rank too.
             when roc_auc_lower <= 0.5 then 'worse_than_baseline'
-            when
-                not coalesce(
-                    excess_calibration_error <= {{ gates.max_excess_calibration_error }}
-                    -- Refused on evidence: the whole interval lies outside the bounds.
-                    and predicted_over_observed_upper >= {{ gates.min_predicted_over_observed }}
-                    and predicted_over_observed_lower <= {{ gates.max_predicted_over_observed }},
-                    false
-                )
+            when not {{ coterie.is_calibrated(gates) }}
                 then 'miscalibrated'
             when
                 test_origin_count < {{ gates.max_test_origin_count }}

@@ -61,7 +61,7 @@ published as (
         on customer_predictions.prediction_name = written_before.prediction_name
 
     where
-        customer_predictions.score_status = 'scored'
+        customer_predictions.score_status in ('scored', 'baseline_rate')
         and (
             written_before.as_of_date is null
             or customer_predictions.as_of_date > written_before.as_of_date

@@ -1,0 +1,17 @@
+from coterie.propensity import fit_baseline_rates
+from coterie.runs import read_run
+
+
+def model(dbt, session):
+    training_rows = dbt.ref("int_coterie__propensity_training_rows").to_arrow_table()
+    weights = dbt.ref("int_coterie__propensity_weights").to_arrow_table()
+    fit_settings = dbt.ref("int_coterie__fit_settings").to_arrow_table()
+    as_of = dbt.ref("int_coterie__as_of").to_arrow_table()
+    stored = None
+    if dbt.is_incremental:
+        stored = session.sql(f"select * from {dbt.this}").to_arrow_table()
+
+    as_of_date, settings = read_run(fit_settings, as_of, topic="propensity")
+    return fit_baseline_rates(
+        training_rows, weights, stored, as_of_date=as_of_date, settings=settings
+    )
