@@ -521,6 +521,8 @@ select
     orders.days_since_last_order
     * orders.gap_count
     / nullif(orders.days_since_first_order - orders.days_since_last_order, 0) as overdue_ratio,
+    (orders.days_since_first_order - orders.days_since_last_order) / nullif(orders.gap_count, 0)
+    - orders.days_since_last_order as days_until_due,
     case
         when orders.order_count > 0
             then

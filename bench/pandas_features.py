@@ -137,6 +137,7 @@ def order_features(orders: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         avg_net_amount=share(found["net_amount"], found["order_count"]),
         avg_gap_days=share(span, gaps),
         overdue_ratio=share(found["days_since_last_order"] * gaps, span),
+        days_until_due=share(span, gaps) - found["days_since_last_order"],
         sales_channel_count=channels["size"],
         top_sales_channel_share=share(channels["max"], channels["sum"]),
     )

@@ -22,6 +22,7 @@
         "avg_gap_days",
         "max_gap_days",
         "overdue_ratio",
+        "days_until_due",
         "discount_share",
         "coupon_order_share",
         "refund_share",

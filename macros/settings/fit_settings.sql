@@ -31,7 +31,7 @@
             "training_row_limit": coterie.training_row_limit()
         }) %}
     {% endif %}
-    {% do chosen.update({"code_version": "3", "definitions": definitions}) %}
+    {% do chosen.update({"code_version": "4", "definitions": definitions}) %}
     {{ return(tojson(chosen, sort_keys=true)) }}
 {% endmacro %}
 

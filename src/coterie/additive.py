@@ -161,13 +161,14 @@ class _AdditiveEstimator(BaseEstimator, ABC):
         X_late: np.ndarray,
         late_target: np.ndarray,
         candidates: Sequence[int],
+        sample_weight: Any,
     ) -> dict[int, float]:
         """Give the loss on later rows by the number of trees.
 
         The first trees of a longer fit are the trees of a shorter one, so one fit tries all.
         """
         trial = type(self)(**{**self.get_params(deep=False), "max_iter": max(candidates)})
-        bins, target, weight = trial._prepare(X, target, np.ones(len(X)))
+        bins, target, weight = trial._prepare(X, target, checked_weights(sample_weight, len(X)))
         late_bins = bin_values(X_late, trial.bin_edges_)
         losses = {}
         with threadpool_limits(1):
@@ -424,7 +425,13 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
         return self.classes_[is_positive.astype(np.int64)]
 
     def losses_by_max_iter(
-        self, X: Any, y: Any, X_late: Any, y_late: Any, candidates: Sequence[int]
+        self,
+        X: Any,
+        y: Any,
+        X_late: Any,
+        y_late: Any,
+        candidates: Sequence[int],
+        sample_weight: Any = None,
     ) -> dict[int, float]:
         """Give the log loss on other rows by the number of trees, all from one fit.
 
@@ -437,6 +444,8 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
             Both have to occur.
         candidates : sequence of int
             Numbers of trees.
+        sample_weight : array-like of float, shape (n,), optional
+            Of the rows that are learned from.
 
         Returns
         -------
@@ -444,7 +453,8 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
             This estimator stays as it was.
         """
         X, X_late = np.asarray(X, dtype=np.float64), np.asarray(X_late, dtype=np.float64)
-        return self._losses(X, np.asarray(y), X_late, np.asarray(y_late), candidates)
+        y, y_late = np.asarray(y), np.asarray(y_late)
+        return self._losses(X, y, X_late, y_late, candidates, sample_weight)
 
     def recalibrate_intercept(self, X: Any, y: Any) -> AdditiveClassifier:
         """Shift the intercept until the mean probability equals the observed rate on some rows.
@@ -663,7 +673,13 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
         return self.contributions(X).sum(axis=1) + self.intercept_
 
     def losses_by_max_iter(
-        self, X: Any, y: Any, X_late: Any, y_late: Any, candidates: Sequence[int]
+        self,
+        X: Any,
+        y: Any,
+        X_late: Any,
+        y_late: Any,
+        candidates: Sequence[int],
+        sample_weight: Any = None,
     ) -> dict[int, float]:
         """Give the mean squared error on other rows by the number of trees, all from one fit.
 
@@ -675,6 +691,8 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
         y_late : array-like of float, shape (m,)
         candidates : sequence of int
             Numbers of trees.
+        sample_weight : array-like of float, shape (n,), optional
+            Of the rows that are learned from.
 
         Returns
         -------
@@ -682,7 +700,8 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
             This estimator stays as it was.
         """
         X, X_late = np.asarray(X, dtype=np.float64), np.asarray(X_late, dtype=np.float64)
-        return self._losses(X, np.asarray(y, dtype=np.float64), X_late, y_late, candidates)
+        y = np.asarray(y, dtype=np.float64)
+        return self._losses(X, y, X_late, y_late, candidates, sample_weight)
 
     @classmethod
     def from_table(

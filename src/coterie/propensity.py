@@ -124,6 +124,7 @@ def fit_propensity_weights(
         bin_settings_hash, refit_interval_days, and optionally code_version, is_empty ("True" fits
         nothing), n_bins (32), learning_rate (.05), max_leaf_nodes (3), min_samples_leaf (40),
         l2_regularization (1.0), max_iter_candidates ([80, 150, 300]), spline_c (.5),
+        half_life_days (240; 0 lets all origins count alike),
         min_positive_count and min_negative_count (200), min_rows_to_boost (1000),
         min_positives_to_learn (300).
 
@@ -518,6 +519,7 @@ class _Learner:
     l2_regularization: float
     max_iter_candidates: list[int]
     spline_c: float
+    half_life_days: int
     min_positive_count: int
     min_negative_count: int
     min_rows_to_boost: int
@@ -535,6 +537,7 @@ class _Learner:
             l2_regularization=tables.read_setting(settings, "l2_regularization", float, 1.0),
             max_iter_candidates=sorted({int(candidate) for candidate in candidates}),
             spline_c=tables.read_setting(settings, "spline_c", float, 0.5),
+            half_life_days=tables.read_setting(settings, "half_life_days", int, 240),
             min_positive_count=tables.read_setting(settings, "min_positive_count", int, 200),
             min_negative_count=tables.read_setting(settings, "min_negative_count", int, 200),
             min_rows_to_boost=tables.read_setting(settings, "min_rows_to_boost", int, 1000),
@@ -564,22 +567,32 @@ class _Learner:
         if bin_edges is None:
             bin_edges = FeatureBinner(n_bins=self.n_bins).fit(rows.X).bin_edges_
         learner = self.choose_learner(rows, prediction)
+        weight = self.weight(rows, as_of)
         max_iter = 0
         if learner == "nbd":
             classifier = _nbd_classifier(
                 bin_edges, self.features.index(NBD_FEATURE), rows.X, rows.nbd
             )
         elif learner == "spline":
-            classifier = self.classifier(bin_edges, parts="spline").fit(rows.X, rows.outcome)
+            classifier = self.classifier(bin_edges, parts="spline")
+            classifier.fit(rows.X, rows.outcome, sample_weight=weight)
         else:
             max_iter = self.choose_max_iter(rows, prediction.horizon_days, bin_edges)
-            classifier = self.classifier(bin_edges, max_iter=max_iter).fit(rows.X, rows.outcome)
+            classifier = self.classifier(bin_edges, max_iter=max_iter)
+            classifier.fit(rows.X, rows.outcome, sample_weight=weight)
         calibration, mask = calibration_rows(
             rows.origin, rows.outcome, as_of, prediction.horizon_days
         )
         if calibration != "none":
             classifier.recalibrate_intercept(rows.X[mask], rows.outcome[mask])
         return _Fit(classifier, learner, max_iter, calibration, mask)
+
+    def weight(self, rows: _Rows, as_of: Any) -> np.ndarray:
+        """Give each row half the weight of one that is half_life_days newer: shops change."""
+        if self.half_life_days <= 0:
+            return np.ones(len(rows.origin))
+        age = (np.datetime64(as_of, "D") - rows.origin) / np.timedelta64(1, "D")
+        return 0.5 ** (age / self.half_life_days)
 
     def choose_learner(self, rows: _Rows, prediction: _Prediction) -> str:
         """Choose what a number of rows and positives allows to learn."""
@@ -618,7 +631,12 @@ class _Learner:
         if not self.has_enough(early.outcome) or len(np.unique(late.outcome)) < 2:
             return DEFAULT_MAX_ITER
         losses = self.classifier(bin_edges).losses_by_max_iter(
-            early.X, early.outcome, late.X, late.outcome, self.max_iter_candidates
+            early.X,
+            early.outcome,
+            late.X,
+            late.outcome,
+            self.max_iter_candidates,
+            sample_weight=self.weight(early, newest),
         )
         return min(losses, key=lambda max_iter: (losses[max_iter], max_iter))
 

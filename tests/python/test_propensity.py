@@ -129,8 +129,9 @@ def test_the_stored_weights_and_bins_are_the_fitted_estimator(rows, weights):
     read = AdditiveClassifier.from_table(table, features=FEATURES)
     direct = AdditiveClassifier(bin_edges=read.bin_edges_, max_iter=weights["max_iter"][0].as_py())
     y = rows["outcome"].to_numpy()
-    newest = rows["as_of_date"].to_numpy() == np.datetime64(DAY) - 30
-    direct.fit(X, y).recalibrate_intercept(X[newest], y[newest])
+    age = (np.datetime64(DAY) - rows["as_of_date"].to_numpy().astype("datetime64[D]")).astype(int)
+    newest = age == 30
+    direct.fit(X, y, sample_weight=0.5 ** (age / 240)).recalibrate_intercept(X[newest], y[newest])
     np.testing.assert_array_equal(read.decision_function(X), direct.decision_function(X))
 
 
@@ -259,6 +260,22 @@ def test_iterations_are_chosen_where_the_origins_suffice_else_150(rows):
     short = training_rows(origin_count=2, per_origin=200)
     weights = fit(short, min_positive_count=100, min_negative_count=100, min_rows_to_boost=100)
     assert weights["max_iter"][0].as_py() == 150
+
+
+def test_newer_origins_count_more_by_the_half_life(rows):
+    """Rows of weight 2 are rows twice: an origin twice as heavy is one that stands there twice."""
+    origins = np.array(rows["as_of_date"].to_pylist())
+    newest, before = DAY - datetime.timedelta(days=30), DAY - datetime.timedelta(days=60)
+    two = rows.filter(pa.array(np.isin(origins, [newest, before])))
+    once_more = two.filter(pc.equal(two["as_of_date"], pa.scalar(newest)))
+    ids = [f"again {name}" for name in once_more["customer_id"].to_pylist()]
+    doubled = pa.concat_tables([two, with_column(once_more, "customer_id", ids)])
+    learned = {"min_rows_to_boost": 10_000, "spline_c": 1e6}  # no penalty: scale is no matter
+    halved = fit(two, bins=bins_of(rows), half_life_days=30, **learned)
+    counted = fit(doubled, bins=bins_of(rows), half_life_days=0, **learned)
+    alike = fit(two, bins=bins_of(rows), half_life_days=0, **learned)
+    np.testing.assert_allclose(halved["weight"], counted["weight"], atol=2e-3)
+    assert np.abs(halved["weight"].to_numpy() - alike["weight"].to_numpy()).max() > 0.05
 
 
 def test_calibration_rows_follow_history_and_horizon():

@@ -140,6 +140,8 @@ order_features as (
             'days_since_last_order * (order_day_count - 1)',
             'days_since_first_order - days_since_last_order'
         ) }} as overdue_ratio,
+        {{ coterie.ratio('days_since_first_order - days_since_last_order', 'order_day_count - 1') }}
+        - days_since_last_order as days_until_due,
         case
             when order_count > 0
                 then {{ coterie.ratio(
