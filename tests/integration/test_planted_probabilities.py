@@ -55,15 +55,6 @@ def gaps(published) -> pd.Series:
     return means["published"] - means["planted"]
 
 
-def test_in_each_decile_the_published_rate_is_near_the_planted_one(gaps):
-    assert gaps.abs().max() <= 0.05
-
-
-@pytest.mark.xfail(
-    strict=True,
-    reason="the third decile, of lapsed buyers and of visitors who never buy, is .04 too high, and "
-    "the seventh .04 too low: weights are pulled to the middle, with eight times the rows too",
-)
 def test_in_each_decile_the_published_rate_is_the_planted_one(gaps):
     assert gaps.abs().max() <= 0.03
 
