@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo build test test-all lint format lock bench bench-scoring bench-accuracy \
+.PHONY: help install demo build test test-all ruff lint format lock bench bench-scoring bench-accuracy \
 	bench-learning bench-gates demo-data clean
 
 help: ## Print this help
@@ -28,15 +28,17 @@ demo: install ## Build the demo shop and print what the marts say
 build: install ## dbt build of this project on the demo shop
 	$(BIN)/dbt build
 
-test: lint ## Lint, unit tests, demo build and host projects (about 14 minutes on 2 cores)
+test: ruff ## Lint, unit tests, demo build and host projects (about 14 minutes on 2 cores)
 	$(BIN)/pytest -m "not matrix"
 
-test-all: lint ## Everything, the slow matrices too
+test-all: ruff ## Everything, the slow matrices too
 	$(BIN)/pytest
 
-lint: install ## sqlfluff and ruff
+ruff: install ## Lint the Python code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint: ruff ## Lint the Python code and the SQL (which the tests do, too)
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests
 
 format: install ## Let ruff and sqlfluff mend what they can

@@ -114,6 +114,12 @@
 {% endmacro %}
 
 
+{# Whether a calibrated rate stands in for a model that is worse than it. #}
+{% macro is_baseline_published() %}
+    {{ return(var("coterie__publish_baseline") | as_bool) }}
+{% endmacro %}
+
+
 {# True in this project itself, false where it is installed as a package. #}
 {% macro is_own_project() %}
     {{ return(project_name == "coterie") }}

@@ -1,4 +1,4 @@
-{% set has_baselines = var('coterie__publish_baseline') | as_bool %}
+{% set has_baselines = coterie.is_baseline_published() %}
 {% set parts = ['reason_1', 'reason_2', 'reason_3', 'counter_reason'] %}
 {# Whose reasons they are in the scores: a complement turns them. #}
 {% set turned_parts = {

@@ -39,7 +39,9 @@ def new_host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Host]:
 
 @pytest.fixture(scope="session")
 def built(
-    request: pytest.FixtureRequest, new_host: Callable[[str], Host]
+    request: pytest.FixtureRequest,
+    new_host: Callable[[str], Host],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], object]]:
     """Return a function that gives what a scenario has built.
 
@@ -50,7 +52,11 @@ def built(
 
     def start(name: str) -> None:
         host_name, build = SCENARIOS[name]
-        started[name] = executor.submit(lambda: build(new_host(host_name)))
+
+        def run() -> object:
+            return build(new_host(host_name) if host_name else tmp_path_factory.mktemp(name))
+
+        started[name] = executor.submit(run)
 
     def get(name: str) -> object:
         if name not in started:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -621,7 +623,28 @@ def build_as_time_goes_by(host: Host) -> SimpleNamespace:
 
 
 #: Name: the host project and what to do with it. The longest first: two are built at a time.
-SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
+def run_sqlfluff(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Lint the SQL of the package, with a target folder and a database of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", "models", "tests"],
+        cwd=REPOSITORY,
+        env=os.environ
+        | {
+            "COTERIE_DATABASE": str(folder / "lint.duckdb"),
+            "DBT_PROFILES_DIR": str(REPOSITORY),
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+#: By name: the host project, or none for what needs but a folder, and what is made of it.
+SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {
     "growing_shop": ("bare_shop", build_growing_shop),
     "publishing_shop": ("bare_shop", build_publishing_shop),
     "as_time_goes_by": ("bare_shop", build_as_time_goes_by),
@@ -641,4 +664,5 @@ SCENARIOS: dict[str, tuple[str, Callable[[Host], object]]] = {
     "odd_names": ("odd_names", build_odd_names),
     "own_schemas": ("own_schemas", build_own_schemas),
     "topics_off": ("bare_shop", build_topics_off),
+    "linted": (None, run_sqlfluff),
 }
