@@ -1,5 +1,6 @@
 {# Lists, by which fitted tables are looked up without joins; each engine spells them in its way. #}
 
+{# An item by its position, from 1 on; NULL beyond the end. #}
 {% macro list_item(list_sql, position_sql) %}
     {{- return(adapter.dispatch("list_item", "coterie")(list_sql, position_sql)) -}}
 {% endmacro %}
@@ -11,7 +12,7 @@
 
 
 {% macro spark__list_item(list_sql, position_sql) %}
-    {{- "element_at(" ~ list_sql ~ ", " ~ position_sql ~ ")" -}}
+    {{- "try_element_at(" ~ list_sql ~ ", " ~ position_sql ~ ")" -}}
 {% endmacro %}
 
 
@@ -34,67 +35,73 @@
     The value below (-1) or above (1) which a feature lies further out than a tenth of the range that
     training saw: nothing was learned there.
 #}
-{% macro known_limit(feature, direction) %}
+{% macro known_limit(feature, direction, feature_sql="feature") %}
     {%- set name = "lowest_value" if direction < 0 else "highest_value" -%}
-    {{- "max(" ~ name ~ (" - " if direction < 0 else " + ") ~ "0.1 * (highest_value - lowest_value)) filter (where feature = "
-        ~ coterie.quoted(feature) ~ ")" -}}
+    {{- "max(" ~ name ~ (" - " if direction < 0 else " + ") ~ "0.1 * (highest_value - lowest_value)) filter (where "
+        ~ feature_sql ~ " = " ~ coterie.quoted(feature) ~ ")" -}}
 {% endmacro %}
 
 
 {# The upper edges of a feature's bins. #}
-{% macro edge_list(feature) %}
-    {{- return(adapter.dispatch("edge_list", "coterie")(feature)) -}}
+{% macro edge_list(feature, feature_sql="feature") %}
+    {{- return(adapter.dispatch("edge_list", "coterie")(feature, feature_sql)) -}}
 {% endmacro %}
 
 
-{% macro default__edge_list(feature) %}
-    {{- "list(upper_edge order by bin) filter (where feature = " ~ coterie.quoted(feature)
-        ~ " and bin > 0)" -}}
+{% macro default__edge_list(feature, feature_sql) %}
+    {{- "list(upper_edge order by bin) filter (where " ~ feature_sql ~ " = " ~ coterie.quoted(feature) ~ " and bin > 0)" -}}
+{% endmacro %}
+
+
+{# An aggregate: values in an order. #}
+{% macro ordered_list(value_sql, order_sql) %}
+    {{- return(adapter.dispatch("ordered_list", "coterie")(value_sql, order_sql)) -}}
+{% endmacro %}
+
+
+{% macro default__ordered_list(value_sql, order_sql) %}
+    {{- "list(" ~ value_sql ~ " order by " ~ order_sql ~ ")" -}}
+{% endmacro %}
+
+
+{# Keeps the rows of a CTE that is read more than once, where the engine would work them out again. #}
+{% macro materialized() %}
+    {{- return(adapter.dispatch("materialized", "coterie")()) -}}
+{% endmacro %}
+
+
+{% macro default__materialized() %}
+    {{- "materialized" -}}
+{% endmacro %}
+
+
+{% macro spark__materialized() %}
 {% endmacro %}
 
 
 {#
-    The weights of a feature by bin in billionths; the first item is the weight of a missing value,
-    bin 0. Whole numbers add up exactly, in whatever order.
+    The strides of a binary search among the edges of a feature, the longest first. Five comparisons
+    find one of 32 bins in a third of the time that counting in the list takes.
 #}
-{% macro weight_list(feature) %}
-    {{- return(adapter.dispatch("weight_list", "coterie")(feature)) -}}
+{% macro bin_search_steps() %}
+    {%- set steps = [] -%}
+    {%- for exponent in range(8) if 2 ** exponent < coterie.settings("propensity").n_bins -%}
+        {%- do steps.insert(0, 2 ** exponent) -%}
+    {%- endfor -%}
+    {{ return(steps) }}
 {% endmacro %}
 
 
-{% macro default__weight_list(feature) %}
-    {{- "list(cast(round(weight * 1e9) as bigint) order by bin) filter (where feature = " ~ coterie.quoted(feature) ~ ")" -}}
-{% endmacro %}
-
-
-{#
-    The bin of a value: 0 where it is missing, else 1 + the number of edges below it. Counting in a
-    list keeps the SQL short, and the number of bins out of it.
-#}
-{% macro bin_number(value_sql, edges_sql) %}
-    {{- "case when " ~ value_sql ~ " is null then 0 else 1 + "
-        ~ coterie.count_below(edges_sql, value_sql) ~ " end" -}}
-{% endmacro %}
-
-
-{% macro count_below(list_sql, value_sql) %}
-    {{- return(adapter.dispatch("count_below", "coterie")(list_sql, value_sql)) -}}
-{% endmacro %}
-
-
-{% macro default__count_below(list_sql, value_sql) %}
-    {{- "len(list_filter(" ~ list_sql ~ ", lambda edge: " ~ value_sql ~ " > edge))" -}}
-{% endmacro %}
-
-
-{% macro spark__count_below(list_sql, value_sql) %}
-    {{- "size(filter(" ~ list_sql ~ ", edge -> " ~ value_sql ~ " > edge))" -}}
+{# How many edges are known to lie below a value after one more step of the search. #}
+{% macro edges_below(value_sql, edges_sql, below_sql, step) %}
+    {{- below_sql ~ " + case when " ~ value_sql ~ " > " ~ coterie.list_item(edges_sql, below_sql ~ " + " ~ step)
+        ~ " then " ~ step ~ " else 0 end" -}}
 {% endmacro %}
 
 
 {#
     How many rows fall into each bin, in one pass over the values: the first item counts missing
-    values, bin 0. An aggregate; searching the edges is several times faster than bin_number.
+    values, bin 0. An aggregate.
 #}
 {% macro bin_counts(value_sql, edges_sql) %}
     {{- return(adapter.dispatch("bin_counts", "coterie")(value_sql, edges_sql)) -}}

@@ -1,19 +1,45 @@
 {#
-    The strongest contribution of a direction (1 raises, -1 lowers) among features at some places, as
-    one whole number that holds the contribution and the place: of equal contributions the earlier
-    feature is the larger number. Comparing numbers costs a fraction of sorting them. Contributions
-    are columns contribution_<place> in billionths. With a key only those below it are looked at.
+    A contribution and the place of its feature as one whole number, so that the strongest features
+    are found by comparing numbers, which costs a fraction of sorting them. Contributions are in
+    billionths, places count from 1 on. Of equal contributions the earlier feature has the larger
+    number.
 #}
-{% macro greatest_reason_key(places, direction, below_key=none) %}
-    {%- set keys = ["0"] -%}
+{% macro reason_key(contribution_sql, place) %}
+    {{- "(" ~ coterie._reason_offset() ~ " + " ~ contribution_sql ~ ") * 1024 + (1023 - " ~ place ~ ")" -}}
+{% endmacro %}
+
+
+{# The strongest feature that raises, among columns key_<place>, but for those of given keys. #}
+{% macro greatest_reason_key(places, but_for=[]) %}
+    {{- coterie._extreme_key("greatest", places, but_for) -}}
+{% endmacro %}
+
+
+{# The strongest feature that lowers. #}
+{% macro least_reason_key(places, but_for=[]) %}
+    {{- coterie._extreme_key("least", places, but_for) -}}
+{% endmacro %}
+
+
+{% macro _extreme_key(function, places, but_for) %}
+    {%- set keys = [coterie.reason_key("0", 0)] -%}
     {%- for place in places -%}
-        {%- set key = "(" ~ coterie._reason_offset() ~ (" + " if direction > 0 else " - ") ~ "contribution_" ~ place
-            ~ ") * 1024 + " ~ (1023 - place) -%}
         {%- do keys.append(
-            "case when " ~ key ~ " < " ~ below_key ~ " then " ~ key ~ " end" if below_key else key
+            "case when key_" ~ place ~ " not in (" ~ (but_for | join(", ")) ~ ") then key_" ~ place ~ " end"
+            if but_for else "key_" ~ place
         ) -%}
     {%- endfor -%}
-    {{- "greatest(" ~ (keys | join(", ")) ~ ")" if places else "0" -}}
+    {{- function ~ "(" ~ (keys | join(", ")) ~ ")" -}}
+{% endmacro %}
+
+
+{# Whether a key tells of a feature that raises (part `reason`) or lowers (`counter_reason`) at all. #}
+{% macro is_reason(key_sql, part) %}
+    {%- if part == "reason" -%}
+        {{- key_sql ~ " > " ~ (coterie._reason_offset() * 1024 + 1023) -}}
+    {%- else -%}
+        {{- key_sql ~ " < " ~ (coterie._reason_offset() * 1024) -}}
+    {%- endif -%}
 {% endmacro %}
 
 
@@ -29,9 +55,16 @@
 {% endmacro %}
 
 
-{# The largest key of a contribution of 0: reasons lie above it. #}
-{% macro least_reason_key() %}
-    {{- return(coterie._reason_offset() * 1024 + 1023) -}}
+{# The contributions of all features together, in billionths, from the sum of their keys. #}
+{% macro total_contribution(feature_count) %}
+    {%- set keys = [] -%}
+    {%- set places = [] -%}
+    {%- for place in range(1, feature_count + 1) -%}
+        {%- do keys.append("key_" ~ place) -%}
+        {%- do places.append(1023 - place) -%}
+    {%- endfor -%}
+    {%- set contributions = (keys | join(" + ")) ~ " - " ~ (places | sum) -%}
+    {{- coterie.whole_quotient(contributions, "1024") ~ " - " ~ (feature_count * coterie._reason_offset()) -}}
 {% endmacro %}
 
 
@@ -42,12 +75,12 @@
 
 
 {#
-    What the scores read of features by their place, from 1 on: names and columns of the values, of
-    the usual values beside them, and the places of those that may be told.
+    What the scores read of features by their place, from 1 on: names, columns of the values, the
+    places of the usual values beside them, and the places of those that may be told.
 #}
 {% macro scored_lists(features) %}
     {% set told = coterie.reason_features() %}
-    {% set lists = {"places": [], "names": [], "feature_values": [], "usual_values": []} %}
+    {% set lists = {"places": [], "names": [], "feature_values": [], "usual_places": []} %}
     {% for feature in features %}
         {% set usual = coterie.usual_values().get(feature) %}
         {% if feature in told %}
@@ -55,9 +88,7 @@
         {% endif %}
         {% do lists.names.append(coterie.quoted(feature)) %}
         {% do lists.feature_values.append("feature_" ~ loop.index) %}
-        {% do lists.usual_values.append(
-            "feature_" ~ (features.index(usual) + 1) if usual in features else "cast(null as double)"
-        ) %}
+        {% do lists.usual_places.append(features.index(usual) + 1 if usual in features else "null") %}
     {% endfor %}
     {{ return(lists) }}
 {% endmacro %}

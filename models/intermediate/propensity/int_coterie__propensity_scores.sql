@@ -1,6 +1,7 @@
 {% set features = coterie.propensity_features() %}
 {% set has_nbd = coterie.is_topic_enabled('lifetime_value') %}
 {% set lists = coterie.scored_lists(features) %}
+{% set steps = coterie.bin_search_steps() %}
 
 with
 
@@ -60,52 +61,97 @@ customer_features as (
 
 ),
 
-edges as (
+features as (
 
+    {% for feature in features %}
+    {{ 'union all' if not loop.first }}
     select
-        {%- for feature in features %}
-        {{ coterie.edge_list(feature) }} as edges_{{ loop.index }},
-        {{ coterie.known_limit(feature, -1) }} as lower_limit_{{ loop.index }},
-        {{ coterie.known_limit(feature, 1) }} as upper_limit_{{ loop.index }},
-        {%- endfor %}
-        bin_set_id
-
-    from {{ ref('int_coterie__feature_bins') }}
-
-    where bin_set_id in (select versions.bin_set_id from versions)
-
-    group by bin_set_id
+        {{ coterie.quoted(feature) }} as feature,
+        {{ loop.index }} as place
+    {% endfor %}
 
 ),
 
-weights as (
+edges as (
+
+    -- The weights of a version stand in one list, those of a feature after its start.
+    select
+        {%- for feature in features %}
+        {{ coterie.edge_list(feature, 'feature_bins.feature') }} as edges_{{ loop.index }},
+        count(case when features.place < {{ loop.index }} then 1 end) as start_{{ loop.index }},
+        {{ coterie.known_limit(feature, -1, 'feature_bins.feature') }}
+            as lower_limit_{{ loop.index }},
+        {{ coterie.known_limit(feature, 1, 'feature_bins.feature') }}
+            as upper_limit_{{ loop.index }},
+        {%- endfor %}
+        feature_bins.bin_set_id
+
+    from {{ ref('int_coterie__feature_bins') }} as feature_bins
+
+    inner join features
+        on feature_bins.feature = features.feature
+
+    where feature_bins.bin_set_id in (select versions.bin_set_id from versions)
+
+    group by feature_bins.bin_set_id
+
+),
+
+weight_rows as (
+
+    -- Whole billionths add up exactly, in whatever order.
+    select
+        propensity_weights.model_name,
+        propensity_weights.model_version,
+        propensity_weights.bin_set_id,
+        propensity_weights.intercept,
+        features.place,
+        propensity_weights.bin,
+        cast(round(propensity_weights.weight * 1e9) as bigint) as weight,
+        row_number() over (
+            order by propensity_weights.model_version, features.place, propensity_weights.bin
+        ) as item
+
+    from {{ ref('int_coterie__propensity_weights') }} as propensity_weights
+
+    inner join features
+        on propensity_weights.feature = features.feature
+
+    where propensity_weights.model_version in (select versions.model_version from versions)
+
+),
+
+scored_versions as (
 
     select
         model_name,
         model_version,
         bin_set_id,
-        {%- for feature in features %}
-        {{ coterie.weight_list(feature) }} as weights_{{ loop.index }},
-        {%- endfor %}
-        max(intercept) as intercept
+        max(intercept) as intercept,
+        min(item) - 1 as version_start
 
-    from {{ ref('int_coterie__propensity_weights') }}
-
-    where model_version in (select versions.model_version from versions)
+    from weight_rows
 
     group by model_name, model_version, bin_set_id
 
 ),
 
-binned as (
+weights as (
+
+    -- One row: what is joined to it is not copied for each customer.
+    select {{ coterie.ordered_list('weight', 'item') }} as weights from weight_rows
+
+),
+
+searched_0 as (
 
     select
         customer_features.customer_id,
         {%- for feature in features %}
         customer_features.feature_{{ loop.index }},
-        {{ coterie.bin_number(
-            'customer_features.feature_' ~ loop.index, 'edges.edges_' ~ loop.index
-        ) }} as bin_{{ loop.index }},
+        edges.edges_{{ loop.index }},
+        edges.start_{{ loop.index }},
+        0 as below_{{ loop.index }},
         {%- endfor %}
         {% for feature in features %}
         {{- 'or ' if not loop.first -}}
@@ -123,105 +169,167 @@ binned as (
 
 ),
 
-looked_up as (
+{% for step in steps %}
+
+searched_{{ loop.index }} as (
 
     select
-        scored_outcomes.as_of_date,
-        scored_outcomes.customer_id,
-        weights.model_name,
-        weights.model_version,
-        binned.is_extrapolated,
+        customer_id,
         {%- for feature in features %}
-        binned.feature_{{ loop.index }},
-        {{ coterie.list_item(
-            'weights.weights_' ~ loop.index, 'binned.bin_' ~ loop.index ~ ' + 1'
-        ) }} as weight_{{ loop.index }},
+        feature_{{ loop.index }},
+        edges_{{ loop.index }},
+        start_{{ loop.index }},
+        {{ coterie.edges_below(
+            'feature_' ~ loop.index, 'edges_' ~ loop.index, 'below_' ~ loop.index, step
+        ) }} as below_{{ loop.index }},
         {%- endfor %}
-        weights.intercept
+        is_extrapolated,
+        bin_set_id
 
-    from scored_outcomes
-
-    inner join weights
-        on scored_outcomes.model_name = weights.model_name
-
-    inner join binned
-        on
-            scored_outcomes.customer_id = binned.customer_id
-            and weights.bin_set_id = binned.bin_set_id
-
-),
-
-means as (
-
-    select
-        {%- for feature in features %}
-        cast(round(cast(sum(weight_{{ loop.index }}) as double) / count(*)) as bigint)
-            as mean_{{ loop.index }},
-        {%- endfor %}
-        model_name,
-        model_version
-
-    from looked_up
-
-    group by model_name, model_version
-
-),
-
-contributed as (
-
-    select
-        looked_up.customer_id,
-        looked_up.model_name,
-        looked_up.model_version,
-        looked_up.is_extrapolated,
-        looked_up.intercept + (
-            0
-            {%- for feature in features %}
-            + looked_up.weight_{{ loop.index }}
-            {%- endfor %}
-        ) / 1e9 as log_odds,
-        looked_up.intercept + (
-            0
-            {%- for feature in features %}
-            + means.mean_{{ loop.index }}
-            {%- endfor %}
-        ) / 1e9 as base_log_odds,
-        {%- for feature in features %}
-        looked_up.feature_{{ loop.index }},
-        looked_up.weight_{{ loop.index }} - means.mean_{{ loop.index }}
-            as contribution_{{ loop.index }},
-        {%- endfor %}
-        looked_up.as_of_date
-
-    from looked_up
-
-    inner join means
-        on
-            looked_up.model_name = means.model_name
-            and looked_up.model_version = means.model_version
-
-),
-
-{% for number in [1, 2, 3] %}
-
-reasons_{{ number }} as (
-
-    select
-        *,
-        {{ coterie.greatest_reason_key(
-            lists.places, 1, 'reason_key_' ~ (number - 1) if number > 1
-        ) }} as reason_key_{{ number }},
-        {{ coterie.greatest_reason_key(
-            lists.places, -1, 'counter_key_' ~ (number - 1) if number > 1
-        ) }} as counter_key_{{ number }}
-
-    from {{ 'contributed' if number == 1 else 'reasons_' ~ (number - 1) }}
+    from searched_{{ loop.index0 }}
 
 ),
 
 {% endfor %}
 
-listed as (
+binned as (
+
+    -- Bin 0 is that of missing values; items of lists are counted from 1 on.
+    select
+        customer_id,
+        {%- for feature in features %}
+        feature_{{ loop.index }},
+        start_{{ loop.index }}
+        + case when feature_{{ loop.index }} is null then 1 else 2 + below_{{ loop.index }} end
+            as item_{{ loop.index }},
+        {%- endfor %}
+        is_extrapolated,
+        bin_set_id
+
+    from searched_{{ steps | length }}
+
+),
+
+scored_bins as {{ coterie.materialized() }} (
+
+    select
+        scored_outcomes.as_of_date,
+        scored_outcomes.customer_id,
+        scored_versions.model_name,
+        scored_versions.model_version,
+        {%- for feature in features %}
+        binned.feature_{{ loop.index }},
+        cast(scored_versions.version_start + binned.item_{{ loop.index }} as integer)
+            as item_{{ loop.index }},
+        {%- endfor %}
+        binned.is_extrapolated
+
+    from scored_outcomes
+
+    inner join scored_versions
+        on scored_outcomes.model_name = scored_versions.model_name
+
+    inner join binned
+        on
+            scored_outcomes.customer_id = binned.customer_id
+            and scored_versions.bin_set_id = binned.bin_set_id
+
+),
+
+mean_weights as (
+
+    select
+        {%- for feature in features %}
+        cast(round(cast(sum({{ coterie.list_item(
+            'weights.weights', 'scored_bins.item_' ~ loop.index
+        ) }}) as double) / count(*)) as bigint) as mean_{{ loop.index }},
+        {%- endfor %}
+        scored_bins.model_version
+
+    from scored_bins
+
+    cross join weights
+
+    group by scored_bins.model_version
+
+),
+
+mean_rows as (
+
+    {% for feature in features %}
+    {{ 'union all' if not loop.first }}
+    select
+        model_version,
+        {{ loop.index }} as place,
+        mean_{{ loop.index }} as mean_weight
+
+    from mean_weights
+    {% endfor %}
+
+),
+
+reason_keys as (
+
+    select
+        {{ coterie.ordered_list(
+            coterie.reason_key('weight_rows.weight - mean_rows.mean_weight', 'weight_rows.place'),
+            'weight_rows.item'
+        ) }} as reason_keys
+
+    from weight_rows
+
+    inner join mean_rows
+        on
+            weight_rows.model_version = mean_rows.model_version
+            and weight_rows.place = mean_rows.place
+
+),
+
+looked_up as (
+
+    select
+        scored_bins.as_of_date,
+        scored_bins.customer_id,
+        scored_bins.model_name,
+        scored_bins.model_version,
+        {%- for feature in features %}
+        scored_bins.feature_{{ loop.index }},
+        {{ coterie.list_item('reason_keys.reason_keys', 'scored_bins.item_' ~ loop.index) }}
+            as key_{{ loop.index }},
+        {%- endfor %}
+        scored_bins.is_extrapolated
+
+    from scored_bins
+
+    cross join reason_keys
+
+),
+
+strongest as (
+
+    select
+        *,
+        {{ coterie.total_contribution(features | length) }} as total,
+        {{ coterie.greatest_reason_key(lists.places) }} as reason_key_1,
+        {{ coterie.least_reason_key(lists.places) }} as counter_reason_key_1
+
+    from looked_up
+
+),
+
+second_strongest as (
+
+    select
+        *,
+        {{ coterie.greatest_reason_key(lists.places, ['reason_key_1']) }} as reason_key_2,
+        {{ coterie.least_reason_key(lists.places, ['counter_reason_key_1']) }}
+            as counter_reason_key_2
+
+    from strongest
+
+),
+
+third_strongest as (
 
     select
         as_of_date,
@@ -229,69 +337,87 @@ listed as (
         model_name,
         model_version,
         is_extrapolated,
-        log_odds,
-        base_log_odds,
-        {% for number in [1, 2, 3] %}
-        {% for part in ['reason', 'counter'] %}
-        {{ part }}_key_{{ number }},
+        total,
+        {%- for number in [1, 2] %}
+        reason_key_{{ number }},
+        counter_reason_key_{{ number }},
         {%- endfor %}
-        {%- endfor %}
-        (
-            0
-            {%- for feature in features %}
-            + contribution_{{ loop.index }}
-            {%- endfor %}
-        ) / 1e9 as total_contribution,
-        {{ coterie.list_of(lists.feature_values) }} as feature_values,
-        {{ coterie.list_of(lists.usual_values) }} as usual_values
+        {{ coterie.greatest_reason_key(lists.places, ['reason_key_1', 'reason_key_2']) }}
+            as reason_key_3,
+        {{ coterie.least_reason_key(
+            lists.places, ['counter_reason_key_1', 'counter_reason_key_2']
+        ) }} as counter_reason_key_3,
+        {{ coterie.list_of(lists.feature_values) }} as feature_values
 
-    from reasons_3
+    from second_strongest
+
+),
+
+base_log_odds as (
+
+    select
+        scored_versions.model_version,
+        scored_versions.intercept,
+        cast(sum(mean_rows.mean_weight) as bigint) as total_mean
+
+    from scored_versions
+
+    inner join mean_rows
+        on scored_versions.model_version = mean_rows.model_version
+
+    group by
+        scored_versions.model_version,
+        scored_versions.intercept
 
 ),
 
 scores as (
 
     select
-        listed.as_of_date,
-        listed.customer_id,
-        listed.model_name,
-        listed.model_version,
+        scored.as_of_date,
+        scored.customer_id,
+        scored.model_name,
+        scored.model_version,
         versions.is_newest,
         versions.is_champion,
-        listed.is_extrapolated,
-        listed.log_odds,
-        listed.base_log_odds,
-        listed.total_contribution,
+        scored.is_extrapolated,
+        base_log_odds.intercept + (base_log_odds.total_mean + scored.total) / 1e9 as log_odds,
+        base_log_odds.intercept + base_log_odds.total_mean / 1e9 as base_log_odds,
+        scored.total / 1e9 as total_contribution,
         {%- for number in [1, 2, 3] %}
-        {%- for part, key in [('reason', 'reason_key'), ('counter_reason', 'counter_key')] %}
-        {%- set key = 'listed.' ~ key ~ '_' ~ number %}
+        {%- for part in ['reason', 'counter_reason'] %}
+        {%- set key = 'scored.' ~ part ~ '_key_' ~ number %}
+        {%- set is_told = coterie.is_reason(key, part) %}
         {%- set place = coterie.reason_place(key) %}
         case
-            when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ coterie.list_item(coterie.list_of(lists.names), place) }}
+            when {{ is_told }} then {{ coterie.list_item(coterie.list_of(lists.names), place) }}
         end as {{ part }}_{{ number }}_code,
         case
-            when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ '-' if part == 'counter_reason' }}{{ coterie.reason_contribution(key) }}
+            when {{ is_told }} then {{ coterie.reason_contribution(key) }}
         end as {{ part }}_{{ number }}_contribution,
         case
-            when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ coterie.list_item('listed.feature_values', place) }}
+            when {{ is_told }} then {{ coterie.list_item('scored.feature_values', place) }}
         end as {{ part }}_{{ number }}_value,
         case
-            when {{ key }} > {{ coterie.least_reason_key() }}
-                then {{ coterie.list_item('listed.usual_values', place) }}
+            when {{ is_told }}
+                then {{ coterie.list_item(
+                    'scored.feature_values',
+                    coterie.list_item(coterie.list_of(lists.usual_places), place)
+                ) }}
         end as {{ part }}_{{ number }}_usual_value,
         {%- endfor %}
         {%- endfor %}
-        1 / (1 + exp(-listed.log_odds)) as probability
+        1 / (
+            1 + exp(-(base_log_odds.intercept + (base_log_odds.total_mean + scored.total) / 1e9))
+        ) as probability
 
-    from listed
+    from third_strongest as scored
+
+    inner join base_log_odds
+        on scored.model_version = base_log_odds.model_version
 
     inner join versions
-        on
-            listed.model_name = versions.model_name
-            and listed.model_version = versions.model_version
+        on scored.model_version = versions.model_version
 
 )
 
