@@ -27,8 +27,8 @@
             "hidden_reasons": [
                 "nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup", "age_years"
             ],
-            "spline_c": 0.5,
-            "half_life_days": 240,
+            "spline_c": 0.2,
+            "half_life_days": 200,
             "min_rows_to_boost": 1000,
             "min_positives_to_learn": 300,
             "max_test_row_count": 20000,

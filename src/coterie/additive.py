@@ -317,7 +317,7 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
         Of the spline, even over the ranks.
     degree : int, default=3
         Of the spline.
-    C : float, default=0.5
+    C : float, default=0.2
         Inverse penalty of the spline, as in `sklearn.linear_model.LogisticRegression`.
     random_state : int or None, default=0
         Passed to the boosting, which draws nothing at these settings.
@@ -352,7 +352,7 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
         l2_regularization: float = 1.0,
         n_knots: int = 5,
         degree: int = 3,
-        C: float = 0.5,
+        C: float = 0.2,
         random_state: int | None = 0,
     ):
         self.parts = parts

@@ -123,8 +123,8 @@ def fit_propensity_weights(
         whether the outcome is a purchase, "left_out_features": list of str}}), settings_hash,
         bin_settings_hash, refit_interval_days, and optionally code_version, is_empty ("True" fits
         nothing), n_bins (32), learning_rate (.05), max_leaf_nodes (3), min_samples_leaf (40),
-        l2_regularization (1.0), max_iter_candidates ([80, 150, 300]), spline_c (.5),
-        half_life_days (240; 0 lets all origins count alike),
+        l2_regularization (1.0), max_iter_candidates ([80, 150, 300]), spline_c (.2),
+        half_life_days (200; 0 lets all origins count alike),
         min_positive_count and min_negative_count (200), min_rows_to_boost (1000),
         min_positives_to_learn (300).
 
@@ -536,8 +536,8 @@ class _Learner:
             min_samples_leaf=tables.read_setting(settings, "min_samples_leaf", int, 40),
             l2_regularization=tables.read_setting(settings, "l2_regularization", float, 1.0),
             max_iter_candidates=sorted({int(candidate) for candidate in candidates}),
-            spline_c=tables.read_setting(settings, "spline_c", float, 0.5),
-            half_life_days=tables.read_setting(settings, "half_life_days", int, 240),
+            spline_c=tables.read_setting(settings, "spline_c", float, 0.2),
+            half_life_days=tables.read_setting(settings, "half_life_days", int, 200),
             min_positive_count=tables.read_setting(settings, "min_positive_count", int, 200),
             min_negative_count=tables.read_setting(settings, "min_negative_count", int, 200),
             min_rows_to_boost=tables.read_setting(settings, "min_rows_to_boost", int, 1000),

@@ -131,7 +131,7 @@ def test_the_stored_weights_and_bins_are_the_fitted_estimator(rows, weights):
     y = rows["outcome"].to_numpy()
     age = (np.datetime64(DAY) - rows["as_of_date"].to_numpy().astype("datetime64[D]")).astype(int)
     newest = age == 30
-    direct.fit(X, y, sample_weight=0.5 ** (age / 240)).recalibrate_intercept(X[newest], y[newest])
+    direct.fit(X, y, sample_weight=0.5 ** (age / 200)).recalibrate_intercept(X[newest], y[newest])
     np.testing.assert_array_equal(read.decision_function(X), direct.decision_function(X))
 
 
