@@ -63,6 +63,25 @@
 {% endmacro %}
 
 
+{#
+    The sum of 64-bit hashes of a column, which tells two sets of values apart whatever their order.
+    Sums are compared within one query and never kept.
+#}
+{% macro hash_sum(value_sql) %}
+    {{- return(adapter.dispatch("hash_sum", "coterie")(value_sql)) -}}
+{% endmacro %}
+
+
+{% macro default__hash_sum(value_sql) %}
+    {{- "sum(hash(" ~ value_sql ~ "))" -}}
+{% endmacro %}
+
+
+{% macro spark__hash_sum(value_sql) %}
+    {{- "sum(cast(xxhash64(" ~ value_sql ~ ") as decimal(38, 0)))" -}}
+{% endmacro %}
+
+
 {# A wall-clock timestamp in the shop's time zone. #}
 {% macro to_wall_time(column_sql, has_zone) %}
     {{- return(adapter.dispatch("to_wall_time", "coterie")(column_sql, has_zone)) -}}

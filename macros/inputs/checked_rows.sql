@@ -94,39 +94,80 @@
 {#
     The rows that a build reads again, as a query in parentheses: every row of a key of which some
     row lies in the days that are read again, by its own time or by that of a change. Each time has
-    a query of its own, so that engines can skip the blocks of older rows. `days_to_read` is a CTE
-    of the model.
+    a query of its own, so that engines can skip the blocks of older rows. Rows of other days are
+    looked for by their key and own time alone, and then read between the first and the last of
+    these times, because reading all columns of all rows would cost most. `days_to_read` is a CTE of
+    the model.
 #}
 {% macro rows_read_again(input) %}
     {%- set key = coterie.input_key(input)[0] -%}
     {%- set own_time = coterie.input_time(input) -%}
     {%- set input_rows = ref("coterie", "stg_coterie__" ~ input) -%}
     (
-        select * from {{ input_rows }}
-        where {{ key }} in (
+        with
+
+        keys_read_again as (
+
             select {{ key }} from {{ input_rows }}
             where {{ own_time }} is null
             {%- for name, spec in coterie.input_columns(input).items() if spec.startswith("timestamp") %}
+
             union all
+
             select {{ key }} from {{ input_rows }}
             where {{ coterie.is_read_again(name) }}
             {%- if name != own_time %}
-            {# A change that has been taken back stands in what is held alone. #}
+
             union all
+
+            -- A change that has been taken back stands in what is held alone.
             select {{ key }} from {{ this }}
             where {{ coterie.is_read_again(name) }}
             {%- endif %}
             {%- endfor %}
+
+        ),
+
+        rows_of_other_days as (
+
+            select distinct
+                {{ key }},
+                {{ own_time }}
+
+            from {{ input_rows }}
+
+            where
+                {{ key }} in (select keys_read_again.{{ key }} from keys_read_again)
+                and not {{ coterie.is_read_again(own_time) }}
+
         )
 
+        select * from {{ input_rows }}
+        where {{ own_time }} is null
+
         union all
 
         select * from {{ input_rows }}
-        where {{ key }} is null and {{ own_time }} is null
+        where {{ coterie.is_read_again(own_time) }}
 
         union all
 
-        select * from {{ input_rows }}
-        where {{ key }} is null and {{ coterie.is_read_again(own_time) }}
+        select input_rows.*
+
+        from {{ input_rows }} as input_rows
+
+        inner join rows_of_other_days
+            on
+                input_rows.{{ key }} = rows_of_other_days.{{ key }}
+                and input_rows.{{ own_time }} = rows_of_other_days.{{ own_time }}
+
+        where
+            input_rows.{{ own_time }} >= (
+                select coalesce(min(rows_of_other_days.{{ own_time }}), cast('9999-12-31' as timestamp))
+                from rows_of_other_days
+            )
+            and input_rows.{{ own_time }} <= (
+                select max(rows_of_other_days.{{ own_time }}) from rows_of_other_days
+            )
     )
 {%- endmacro %}

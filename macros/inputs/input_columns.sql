@@ -95,6 +95,16 @@
 {% endmacro %}
 
 
+{# The columns of an input with the types that they are staged in. #}
+{% macro staged_column_types(input) %}
+    {% set types = {} %}
+    {% for name, spec in coterie.input_columns(input).items() %}
+        {% do types.update({name: coterie.staged_type(spec | replace("!", ""))}) %}
+    {% endfor %}
+    {{ return(types) }}
+{% endmacro %}
+
+
 {% macro input_names() %}
     {{ return([
         "orders", "customers", "order_lines", "products", "events", "identities", "messages",

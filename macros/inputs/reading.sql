@@ -1,9 +1,9 @@
 {#
     Reading new days only. An incremental model of the input layer holds what it has read. A build
-    reads again every day of which the input now tells another number of rows than are held, whether
-    they came late, vanished or lie ahead, and the newest `coterie__late_row_days` days, because
-    their rows may have been corrected. No newest day of what is held is ever trusted: one row that
-    is dated ahead would hide all that comes before it.
+    reads again every day of which the input now tells other rows than are held, by their number and
+    the hashes of their times, whether they came late, vanished or lie ahead, and the newest
+    `coterie__late_row_days` days, because their rows may have been corrected. No newest day of what
+    is held is ever trusted: one row that is dated ahead would hide all that comes before it.
 #}
 
 {% macro late_row_days() %}
@@ -22,8 +22,8 @@
 
 
 {#
-    The days of an input that are read again, by each of its times: a query of time_name, day. The
-    model holds the same times as the input; events are held by day.
+    The days of an input that are read again, by each of its times: a query of time_name, day_on. The
+    model holds the same times as the input; events are held by day, so they are only counted.
 #}
 {% macro days_to_read(input) %}
     {%- set times = coterie.input_columns(input).items() | selectattr(1, "in", ["timestamp", "timestamp!"]) | map("first") | list -%}
@@ -32,7 +32,11 @@
         coalesce(given.day_on, held.day_on) as day_on
     from (
         {% for time in times %}
-        select '{{ time }}' as time_name, cast({{ time }} as date) as day_on, count(*) as row_count
+        select
+            '{{ time }}' as time_name,
+            cast({{ time }} as date) as day_on,
+            count(*) as row_count,
+            {{ 0 if input == 'events' else coterie.hash_sum(time) }} as times_hash
         from {{ ref('coterie', 'stg_coterie__' ~ input) }}
         where {{ time }} is not null
         group by cast({{ time }} as date)
@@ -45,7 +49,8 @@
         select
             '{{ time }}' as time_name,
             {{ held_day }} as day_on,
-            {{ 'sum(event_count)' if input == 'events' else 'count(*)' }} as row_count
+            {{ 'sum(event_count)' if input == 'events' else 'count(*)' }} as row_count,
+            {{ 0 if input == 'events' else coterie.hash_sum(time) }} as times_hash
         from {{ this }}
         where {{ held_day }} is not null
         group by {{ held_day }}
@@ -55,15 +60,19 @@
         on given.time_name = held.time_name and given.day_on = held.day_on
     where
         given.row_count is distinct from held.row_count
+        or given.times_hash is distinct from held.times_hash
         or given.day_on >= {{ coterie.newest_days_from() }}
 {%- endmacro %}
 
 
-{# Whether a time lies in the days that are read again; `days_to_read` is a CTE of the model. #}
+{#
+    Whether a time lies in the days that are read again; `days_to_read` is a CTE of the model. The
+    first of them as a bound lets engines skip the blocks of older rows, and all where there is none.
+#}
 {% macro is_read_again(time) %}
     (
         {{ time }} >= (
-            select min(days_to_read.day_on) from days_to_read
+            select coalesce(min(days_to_read.day_on), cast('9999-12-31' as date)) from days_to_read
             where days_to_read.time_name = '{{ time }}'
         )
         and cast({{ time }} as date) in (
@@ -72,6 +81,31 @@
         )
     )
 {%- endmacro %}
+
+
+{#
+    One row for each day that is read again: the day as `time`, the word of `day_mark` as the rule,
+    NULL in all other columns of the model, whose names and types are `columns`. The strategy takes
+    them for what they are: it deletes these days and drops the marks. So days are counted once a
+    build, and a day that has lost all its rows is told, too.
+#}
+{% macro marks_of_days(time, columns) %}
+    select
+        {%- for name, type in columns.items() %}
+        cast({{ "days_to_read.day_on" if name == time else "null" }} as {{ type }}) as {{ name }},
+        {%- endfor %}
+        '{{ coterie.day_mark() }}' as rejection_rule,
+        {{ coterie.input_settings_hash() }} as input_settings_hash
+
+    from days_to_read
+
+    where days_to_read.time_name = '{{ time }}'
+{%- endmacro %}
+
+
+{% macro day_mark() %}
+    {{- return("day_read_again") -}}
+{% endmacro %}
 
 
 {# What an incremental model of the input layer is built with. A change of these would mix rows. #}
@@ -96,9 +130,9 @@
     were read under other settings are never mixed with new ones: then the build stops and names
     the remedy. Held rows carry `input_settings_hash`.
 
-    `incremental_predicates` names the column with the time or day of a row, and the input by which
-    days are chosen (or `customer_days`): names, because a configuration is rendered before
-    relations have theirs. Without an input the days are those of the new rows.
+    `incremental_predicates` names the column with the time or day of a row; its days are those of
+    the marks among the new rows. `customer_days` beside it stands for the days that macro tells:
+    names, because a configuration is rendered before relations have theirs.
 #}
 {% macro get_incremental_replace_days_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
@@ -118,20 +152,23 @@
         {{ time_column }} is null
         {%- if input == "customer_days" %}
         or {{ time_column }} in ({{ coterie.days_to_tell() }})
-        {%- elif input %}
-        or cast({{ time_column }} as date) in (
-            select day_on from ({{ coterie.days_to_read(input) }}) as days
-            where time_name = '{{ coterie.input_time(input) }}'
-        )
         {%- else %}
-        or cast({{ time_column }} as date) in (select cast({{ time_column }} as date) from {{ new_rows }})
+        or cast({{ time_column }} as date) in (
+            select cast({{ time_column }} as date) from {{ new_rows }}
+            where rejection_rule = '{{ coterie.day_mark() }}'
+        )
         {%- endif %}
         {%- if key %}
         or {{ key }} in (select {{ key }} from {{ new_rows }} where {{ key }} is not null)
         {%- endif %};
 
     insert into {{ target }} ({{ columns }})
-    (select {{ columns }} from {{ new_rows }})
+    (
+        select {{ columns }} from {{ new_rows }}
+        {%- if input != "customer_days" %}
+        where rejection_rule is distinct from '{{ coterie.day_mark() }}'
+        {%- endif %}
+    )
     {% else %}
     select 1 as nothing_to_do
     {% endif %}

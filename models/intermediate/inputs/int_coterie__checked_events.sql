@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['happened_on', 'events'],
+    incremental_predicates=['happened_on'],
     on_schema_change='fail'
 ) }}
 
@@ -141,6 +141,26 @@ sessions as (
         session_id,
         rejection_rule,
         case when rejection_rule is not null then event_id end
+    {%- if is_incremental() %}
+
+    union all
+
+    -- The days that give way to these rows, each as a mark for the strategy.
+    select
+        day_on as happened_on,
+        cast(null as {{ coterie.staged_type('id') }}) as visitor_id,
+        cast(null as {{ coterie.staged_type('boolean') }}) as is_anonymous,
+        cast(null as {{ coterie.staged_type('id') }}) as session_id,
+        '{{ coterie.day_mark() }}' as rejection_rule,
+        cast(null as {{ coterie.staged_type('id') }}) as rejected_event_id,
+        0 as event_count,
+        0 as view_count,
+        0 as search_count,
+        0 as cart_count,
+        0 as checkout_count
+
+    from days_to_read
+    {%- endif %}
 
 ),
 

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['sent_at', 'messages'],
+    incremental_predicates=['sent_at'],
     unique_key='message_id',
     on_schema_change='fail'
 ) }}
@@ -39,3 +39,9 @@ checked as (
 )
 
 select * from checked
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_days('sent_at', coterie.staged_column_types('messages')) }}
+{% endif %}

@@ -9,32 +9,29 @@
 
 with
 
-accepted_orders as (
-
-    select
-        order_id,
-        ordered_at,
-        customer_id is not null and not is_test as is_of_customer
-
-    from {{ ref('int_coterie__orders') }}
-
-),
-
 {% if is_incremental() %}
 
--- Lines have no time of their own, but their orders have.
-given_days as (
+given_lines as (
 
+    -- Lines have no time of their own, but their orders have. One pass counts the lines by it, and
+    -- finds those of no accepted order, which are always read again.
     select
-        cast(accepted_orders.ordered_at as date) as day_on,
-        count(*) as line_count
+        cast(orders.ordered_at as date) as day_on,
+        case when orders.order_id is null then coalesce(order_lines.order_id, '') end
+            as unknown_order_id,
+        count(*) as line_count,
+        {{ coterie.hash_sum('orders.ordered_at') }} as times_hash
 
     from {{ ref('stg_coterie__order_lines') }} as order_lines
 
-    inner join accepted_orders
-        on order_lines.order_id = accepted_orders.order_id
+    left join {{ ref('int_coterie__checked_orders') }} as orders
+        on
+            order_lines.order_id = orders.order_id
+            and orders.rejection_rule is null
 
-    group by cast(accepted_orders.ordered_at as date)
+    group by
+        cast(orders.ordered_at as date),
+        case when orders.order_id is null then coalesce(order_lines.order_id, '') end
 
 ),
 
@@ -42,7 +39,8 @@ held_days as (
 
     select
         cast(ordered_at as date) as day_on,
-        count(*) as line_count
+        count(*) as line_count,
+        {{ coterie.hash_sum('ordered_at') }} as times_hash
 
     from {{ this }}
 
@@ -52,48 +50,58 @@ held_days as (
 
 days_to_read as (
 
-    select coalesce(given_days.day_on, held_days.day_on) as day_on
+    select
+        'ordered_at' as time_name,
+        coalesce(given_lines.day_on, held_days.day_on) as day_on
 
-    from given_days
+    from given_lines
 
     full join held_days
-        on given_days.day_on = held_days.day_on
+        on given_lines.day_on = held_days.day_on
 
     where
-        given_days.line_count is distinct from held_days.line_count
-        or given_days.day_on >= {{ coterie.newest_days_from() }}
-
-),
-
-orders_read_before as (
-
-    select accepted_orders.order_id
-
-    from accepted_orders
-
-    left join days_to_read
-        on cast(accepted_orders.ordered_at as date) = days_to_read.day_on
-
-    where days_to_read.day_on is null
+        coalesce(given_lines.day_on, held_days.day_on) is not null
+        and (
+            given_lines.line_count is distinct from held_days.line_count
+            or given_lines.times_hash is distinct from held_days.times_hash
+            or given_lines.day_on >= {{ coterie.newest_days_from() }}
+        )
 
 ),
 
 {% endif %}
 
+accepted_orders as (
+
+    select
+        order_id,
+        ordered_at,
+        customer_id is not null and not coalesce(is_test, false) as is_of_customer
+
+    from {{ ref('int_coterie__checked_orders') }}
+
+    where
+        rejection_rule is null
+        {%- if is_incremental() %}
+        and {{ coterie.is_read_again('ordered_at') }}
+        {%- endif %}
+
+),
+
 input_rows as (
 
-    {% if is_incremental() %}
-    select order_lines.*
-
-    from {{ ref('stg_coterie__order_lines') }} as order_lines
-
-    left join orders_read_before
-        on order_lines.order_id = orders_read_before.order_id
-
-    where orders_read_before.order_id is null
-    {% else %}
     select * from {{ ref('stg_coterie__order_lines') }}
-    {% endif %}
+    {%- if is_incremental() %}
+    where
+        coalesce(order_id, '') in (
+            select accepted_orders.order_id from accepted_orders
+
+            union all
+
+            select given_lines.unknown_order_id from given_lines
+            where given_lines.unknown_order_id is not null
+        )
+    {%- endif %}
 
 ),
 
@@ -119,3 +127,11 @@ checked as (
 )
 
 select * from checked
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_days('ordered_at', dict(
+    coterie.staged_column_types('order_lines'), ordered_at='timestamp', is_of_customer='boolean'
+)) }}
+{% endif %}

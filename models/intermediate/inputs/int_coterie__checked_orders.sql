@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['ordered_at', 'orders'],
+    incremental_predicates=['ordered_at'],
     unique_key='order_id',
     on_schema_change='fail'
 ) }}
@@ -66,3 +66,9 @@ checked as (
 )
 
 select * from checked
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_days('ordered_at', coterie.staged_column_types('orders')) }}
+{% endif %}
