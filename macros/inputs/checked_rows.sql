@@ -116,14 +116,12 @@
 
             select {{ key }} from {{ input_rows }}
             where {{ coterie.is_read_again(name) }}
-            {%- if name != own_time %}
 
             union all
 
-            -- A change that has been taken back stands in what is held alone.
+            -- A row that has vanished, and a change that has been taken back, stand here alone.
             select {{ key }} from {{ this }}
             where {{ coterie.is_read_again(name) }}
-            {%- endif %}
             {%- endfor %}
 
         ),

@@ -233,6 +233,163 @@ def test_no_row_is_left_unread(out_of_step):
         assert counts["unread_row_count"].eq(0).all()
 
 
+# ---- days of long ago ----------------------------------------------------------------------------
+
+#: The input layer, as far as it can be told apart.
+UP_TO_INPUTS = ("run", "-s", "+int_coterie__rejected_rows", "+int_coterie__input_row_counts")
+
+
+def plain_rows(rows: pd.DataFrame, key: str, time: str, until: pd.Timestamp) -> pd.DataFrame:
+    """Return the sound rows before a time whose keys stand once, on days with more than one."""
+    is_plain = (
+        (rows["customer_id"] != "")
+        & (rows[key] != "")
+        & ~rows[key].duplicated(keep=False)
+        & rows[time].between(until - pd.Timedelta(days=300), until)
+    )
+    plain = rows[is_plain]
+    per_day = plain.groupby(plain[time].dt.normalize())[key].transform("size")
+    return plain[per_day > 1]
+
+
+def first_of_days(rows: pd.DataFrame, time: str, count: int) -> list[pd.Series]:
+    """Return one row of each of some days, the days apart from each other."""
+    days = rows.drop_duplicates(time).groupby(rows[time].dt.normalize()).head(1)
+    assert len(days) >= 3 * count
+    return [days.iloc[3 * number] for number in range(count)]
+
+
+@pytest.fixture(scope="module")
+def old_days(ten_days) -> SimpleNamespace:
+    """Build a shop again whose last export has changed on days of weeks and months ago.
+
+    Each story is of a day of its own. Where a row comes another one goes, so that the number of all
+    rows would not tell.
+    """
+    tables = {name: rows.copy() for name, rows in ten_days.last_tables.items()}
+    newest = ten_days.mornings[-1]
+    until = newest - pd.Timedelta(days=25)
+    story = SimpleNamespace(tables=tables)
+
+    def add(name: str, row: pd.Series, **columns: object) -> None:
+        rows = pd.DataFrame([row]).astype(tables[name].dtypes.to_dict()).assign(**columns)
+        tables[name] = pd.concat([tables[name], rows], ignore_index=True)
+
+    def remove(name: str, column: str, *values: str) -> None:
+        tables[name] = tables[name][~tables[name][column].isin(values)]
+
+    # Orders: one comes late and one goes, of two days and of the same; a day loses all of them; a
+    # refund of long ago is told only now; the order of lines that had none comes.
+    orders, lines = tables["orders"], tables["order_lines"]
+    plain = plain_rows(orders, "order_id", "ordered_at", until)
+    plain = plain[
+        plain["order_id"].isin(lines["order_id"])
+        & plain["refunded_at"].isna()
+        & plain["status_changed_at"].isna()
+        & ~plain["is_test"]
+    ]
+    late, gone, swapped, emptied, refunded, awaited, longer, shorter = first_of_days(
+        plain, "ordered_at", 8
+    )
+    an_hour = pd.Timedelta(hours=1)
+    add("orders", late, order_id="late", ordered_at=late["ordered_at"] + an_hour)
+    remove("orders", "order_id", gone["order_id"])
+    remove("order_lines", "order_id", gone["order_id"])
+    add("orders", swapped, order_id="in its place", ordered_at=swapped["ordered_at"].floor("D"))
+    remove("orders", "order_id", swapped["order_id"])
+    is_swapped = tables["order_lines"]["order_id"] == swapped["order_id"]
+    tables["order_lines"].loc[is_swapped, "order_id"] = "in its place"
+    story.emptied = emptied["ordered_at"].normalize()
+    is_emptied = tables["orders"]["ordered_at"].dt.normalize() == story.emptied
+    remove("order_lines", "order_id", *tables["orders"].loc[is_emptied, "order_id"])
+    tables["orders"] = tables["orders"][~is_emptied]
+    is_refunded = tables["orders"]["order_id"] == refunded["order_id"]
+    tables["orders"].loc[is_refunded, "refund_amount"] = refunded["order_amount"]
+    tables["orders"].loc[is_refunded, "refunded_at"] = until
+    ghosts = lines.loc[~lines["order_id"].isin([*orders["order_id"], ""]), "order_id"]
+    add("orders", awaited, order_id=ghosts.iloc[0], ordered_at=awaited["ordered_at"] + an_hour)
+    # Lines: one more of an old order, and one less of another.
+    one_line = tables["order_lines"][tables["order_lines"]["order_id"] == longer["order_id"]]
+    add("order_lines", one_line.iloc[0], product_id="one more")
+    of_shorter = tables["order_lines"]["order_id"] == shorter["order_id"]
+    tables["order_lines"] = tables["order_lines"].drop(index=of_shorter.index[of_shorter][0])
+    story.orders = SimpleNamespace(
+        came={"late", "in its place", ghosts.iloc[0]},
+        went={gone["order_id"], swapped["order_id"]},
+        refunded=refunded["order_id"],
+        awaited=ghosts.iloc[0],
+        longer=longer["order_id"],
+    )
+
+    # Events: the same, and copies of old ones, on a new day and on an old one.
+    events = plain_rows(tables["events"], "event_id", "occurred_at", until)
+    late, gone, emptied, old, older, copied_late = first_of_days(events, "occurred_at", 6)
+    add("events", late, event_id="late")
+    remove("events", "event_id", gone["event_id"])
+    is_emptied = (
+        tables["events"]["occurred_at"].dt.normalize() == emptied["occurred_at"].normalize()
+    )
+    tables["events"] = tables["events"][~is_emptied]
+    add("events", old, occurred_at=newest - an_hour)
+    first, second = sorted([older, copied_late], key=lambda row: row["occurred_at"])
+    add("events", first, occurred_at=second["occurred_at"] + an_hour)
+    story.copies = {old["event_id"], first["event_id"]}
+
+    # Messages: the same, and an old one is opened.
+    messages = plain_rows(tables["messages"], "message_id", "sent_at", until)
+    days = messages["sent_at"].dt.normalize().drop_duplicates().iloc[:2]
+    of_first_day = messages[messages["sent_at"].dt.normalize() == days.iloc[0]]
+    one, other, opened = (of_first_day.iloc[number] for number in range(3))
+    add("messages", one, message_id="late", sent_at=one["sent_at"] + pd.Timedelta(seconds=1))
+    remove("messages", "message_id", other["message_id"])
+    is_opened = tables["messages"]["message_id"] == opened["message_id"]
+    tables["messages"].loc[is_opened, "opened_at"] = until
+    is_emptied = tables["messages"]["sent_at"].dt.normalize() == days.iloc[1]
+    tables["messages"] = tables["messages"][~is_emptied]
+    story.messages = SimpleNamespace(went=other["message_id"], opened=opened["message_id"])
+
+    host = write_shop(copied(ten_days.host, "old days"), tables)
+    host.dbt(*UP_TO_INPUTS)
+    story.grown = compared(host, host.snapshot())
+    fresh = write_shop(copy_host(host, host.project.parent / "anew"), tables)
+    fresh.dbt(*UP_TO_INPUTS)
+    story.fresh = compared(host, fresh.snapshot())
+    return story
+
+
+def test_days_of_long_ago_are_read_again_where_they_have_changed(old_days):
+    assert len(old_days.fresh) > 10
+    grown = {name: old_days.grown[name] for name in old_days.fresh}
+    found = differences(old_days.fresh, grown)
+    assert found == [], "\n".join(found)
+    assert grown["int_coterie__input_row_counts"]["unread_row_count"].eq(0).all()
+
+
+def test_what_has_changed_long_ago_is_what_was_planted(old_days):
+    """Otherwise the comparison would be of nothing."""
+    checked = {
+        name: old_days.grown[f"int_coterie__checked_{name}"]
+        for name in ("orders", "order_lines", "messages")
+    }
+    orders = checked["orders"].set_index("order_id")
+    assert old_days.orders.came <= set(orders.index)
+    assert not old_days.orders.went & set(orders.index)
+    assert orders.loc[old_days.orders.refunded, "refund_amount"] > 0
+    assert not (orders["ordered_at"].dt.normalize() == old_days.emptied).any()
+    lines = checked["order_lines"]
+    assert not lines["ordered_at"].dt.normalize().eq(old_days.emptied).any()
+    assert not old_days.orders.went & set(lines["order_id"])
+    assert lines.loc[lines["order_id"] == old_days.orders.awaited, "rejection_rule"].isna().all()
+    assert "one more" in set(lines.loc[lines["order_id"] == old_days.orders.longer, "product_id"])
+    messages = checked["messages"].set_index("message_id")
+    assert "late" in messages.index
+    assert old_days.messages.went not in messages.index
+    assert pd.notna(messages.loc[old_days.messages.opened, "opened_at"])
+    rejected = old_days.grown["int_coterie__rejected_rows"]
+    duplicates = rejected[rejected["rule_name"] == "duplicate"]
+    assert old_days.copies <= set(duplicates["record_id"])
+
+
 def refresh_of(words: str) -> tuple[str, ...]:
     """Return the command that a message names, as far as the features."""
     selection = re.search(r"--full-refresh -s (\S+)", words)

@@ -98,8 +98,8 @@ input_rows as (
 
             union all
 
-            select given_lines.unknown_order_id from given_lines
-            where given_lines.unknown_order_id is not null
+            -- Without a condition, which engines would try on every line. No order has this id.
+            select coalesce(given_lines.unknown_order_id, '') from given_lines
         )
     {%- endif %}
 
