@@ -80,18 +80,17 @@ accepted_orders as (
 
     from {{ ref('int_coterie__checked_orders') }}
 
-    where
-        rejection_rule is null
-        {%- if is_incremental() %}
+    where rejection_rule is null
+    {% if is_incremental() %}
         and {{ coterie.is_read_again('ordered_at') }}
-        {%- endif %}
+    {% endif %}
 
 ),
 
 input_rows as (
 
     select * from {{ ref('stg_coterie__order_lines') }}
-    {%- if is_incremental() %}
+    {% if is_incremental() %}
     where
         coalesce(order_id, '') in (
             select accepted_orders.order_id from accepted_orders
@@ -101,7 +100,7 @@ input_rows as (
             -- Without a condition, which engines would try on every line. No order has this id.
             select coalesce(given_lines.unknown_order_id, '') from given_lines
         )
-    {%- endif %}
+    {% endif %}
 
 ),
 
