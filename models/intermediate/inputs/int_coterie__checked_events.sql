@@ -33,7 +33,8 @@ recent_ids as (
 
     select
         event_id,
-        min(occurred_at) as occurred_at
+        min(occurred_at) as occurred_at,
+        count(*) as event_count
 
     from recent_events
 
@@ -41,21 +42,21 @@ recent_ids as (
 
 ),
 
-older_ids as (
+ids_of_other_days as (
 
-    -- Few: each is looked at as a whole only then.
-    select distinct input_rows.event_id
+    -- Few: each is looked at as a whole only then. Here the ids alone are read, of all days.
+    select input_rows.event_id
 
     from {{ ref('stg_coterie__events') }} as input_rows
 
     inner join recent_ids
         on input_rows.event_id = recent_ids.event_id
 
-    where
-        input_rows.occurred_at < recent_ids.occurred_at
-        and cast(input_rows.occurred_at as date) not in (
-            select days_to_read.day_on from days_to_read
-        )
+    group by
+        input_rows.event_id,
+        recent_ids.event_count
+
+    having count(*) > recent_ids.event_count
 
 ),
 
@@ -66,11 +67,11 @@ older_sound_ids as (
 
     from {{ ref('stg_coterie__events') }} as input_rows
 
-    inner join older_ids
-        on input_rows.event_id = older_ids.event_id
+    inner join ids_of_other_days
+        on input_rows.event_id = ids_of_other_days.event_id
 
     inner join recent_ids
-        on older_ids.event_id = recent_ids.event_id
+        on ids_of_other_days.event_id = recent_ids.event_id
 
     where
         input_rows.occurred_at < recent_ids.occurred_at
