@@ -1,23 +1,69 @@
 {#
-    The days that int_coterie__customer_days tells anew: those of which the accepted rows now add up
-    to something else than is held, and the newest ones. The sums cover what a day holds as a whole
-    and how much later it became known, so that a row that came late, vanished, was corrected or was
-    linked is found whenever that happened.
+    The days that a table of customer-days tells anew: those of which the accepted rows of its input
+    (`orders` with their lines, `events` with their links, or `messages`) now add up to something
+    else than is held, and the newest ones. The sums cover what a day holds as a whole and how much
+    later it became known, so that a row that came late, vanished, was corrected or was linked is
+    found whenever that happened.
 #}
-{% macro days_to_tell() %}
-    {%- set order_lag = coterie.days_between("ordered_on", "greatest(refunded_at, ordered_at)") -%}
-    {%- set cancel_lag = coterie.days_between("ordered_on", "greatest(status_changed_at, ordered_at)") -%}
-    {%- set message_lags -%}
-        {%- for time in ["opened_at", "clicked_at", "unsubscribed_at"] -%}
-        + coalesce({{ coterie.days_between("sent_at", "greatest(" ~ time ~ ", sent_at)") }}, 0)
-        {%- endfor -%}
-    {%- endset -%}
-    {%- set sums = [
-        "placed", "cancelled", "cancel_lag", "net_amount", "refund_amount", "refund_lag", "discount",
-        "lines", "events", "event_lag", "sent", "opened", "clicked", "unsubscribed", "message_lag"
-    ] -%}
+{% macro days_to_tell(input) %}
+    {%- set sums = {
+        "orders": coterie.order_day_sums(),
+        "events": coterie.event_day_sums(),
+        "messages": coterie.message_day_sums()
+    }[input] -%}
     select happened_on
     from (
+        {% if input == "orders" %}
+        {{ coterie.given_order_day_sums() }}
+        {% elif input == "events" %}
+        {{ coterie.given_event_day_sums() }}
+        {% else %}
+        {{ coterie.given_message_day_sums() }}
+        {% endif %}
+
+        union all
+
+        select
+            happened_on
+            {%- for sum in sums.values() %},
+            -sum({{ sum }})
+            {%- endfor %}
+        from {{ this }}
+        group by happened_on
+    ) as totals
+    group by happened_on
+    having
+        happened_on >= {{ coterie.newest_days_from() }}
+        {%- for name in sums %}
+        or sum({{ name }}) != 0
+        {%- endfor %}
+{%- endmacro %}
+
+
+{# How much later a held row became known. #}
+{% macro held_lag() %}
+    {{- coterie.days_between("happened_on", "known_on") -}}
+{% endmacro %}
+
+
+{# What is summed of a held row, by the name that the sum of the accepted rows has. #}
+{% macro order_day_sums() %}
+    {{ return({
+        "placed": "placed_order_count",
+        "cancelled": "cancelled_order_count",
+        "cancel_lag": "cancelled_order_count * " ~ coterie.held_lag(),
+        "net_amount": "net_amount",
+        "refund_amount": "refund_amount",
+        "refund_lag": "refund_amount * " ~ coterie.held_lag(),
+        "discount": "discount_amount",
+        "lines": "line_count"
+    }) }}
+{% endmacro %}
+
+
+{% macro given_order_day_sums() %}
+    {%- set order_lag = coterie.days_between("ordered_on", "greatest(refunded_at, ordered_at)") -%}
+    {%- set cancel_lag = coterie.days_between("ordered_on", "greatest(status_changed_at, ordered_at)") -%}
         select
             ordered_on as happened_on,
             count(case when not is_test then 1 end) as placed,
@@ -35,8 +81,7 @@
                 end
             ) as refund_lag,
             sum(case when is_kept then discount_amount else 0 end) as discount,
-            0 as lines, 0 as events, 0 as event_lag, 0 as sent, 0 as opened, 0 as clicked,
-            0 as unsubscribed, 0 as message_lag
+            0 as lines
         from (
             select
                 *,
@@ -52,17 +97,24 @@
         select
             cast(ordered_at as date) as happened_on,
             0, 0, 0, 0, 0, 0, 0,
-            count(*) as lines,
-            0, 0, 0, 0, 0, 0, 0
+            count(*) as lines
         from {{ ref('coterie', 'int_coterie__checked_order_lines') }}
         where rejection_rule is null and is_of_customer
         group by cast(ordered_at as date)
+{%- endmacro %}
 
-        union all
 
+{% macro event_day_sums() %}
+    {{ return({
+        "events": "event_count",
+        "event_lag": "event_count * " ~ coterie.held_lag()
+    }) }}
+{% endmacro %}
+
+
+{% macro given_event_day_sums() %}
         select
             events.happened_on,
-            0, 0, 0, 0, 0, 0, 0, 0,
             sum(events.event_count) as events,
             sum(
                 case
@@ -71,8 +123,7 @@
                             * {{ coterie.days_between("events.happened_on", "identities.linked_at") }}
                     else 0
                 end
-            ) as event_lag,
-            0, 0, 0, 0, 0
+            ) as event_lag
         from {{ ref('coterie', 'int_coterie__checked_events') }} as events
         left join {{ ref('coterie', 'int_coterie__identities') }} as identities
             on events.is_anonymous and events.visitor_id = identities.anonymous_id
@@ -80,12 +131,29 @@
             events.rejection_rule is null
             and (not events.is_anonymous or identities.customer_id is not null)
         group by events.happened_on
+{%- endmacro %}
 
-        union all
 
+{% macro message_day_sums() %}
+    {{ return({
+        "sent": "message_count",
+        "opened": "opened_message_count",
+        "clicked": "clicked_message_count",
+        "unsubscribed": "unsubscribed_message_count",
+        "message_lag": "(opened_message_count + clicked_message_count + unsubscribed_message_count) * "
+            ~ coterie.held_lag()
+    }) }}
+{% endmacro %}
+
+
+{% macro given_message_day_sums() %}
+    {%- set message_lags -%}
+        {%- for time in ["opened_at", "clicked_at", "unsubscribed_at"] -%}
+        + coalesce({{ coterie.days_between("sent_at", "greatest(" ~ time ~ ", sent_at)") }}, 0)
+        {%- endfor -%}
+    {%- endset -%}
         select
             cast(sent_at as date) as happened_on,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             count(*) as sent,
             count(opened_at) as opened,
             count(clicked_at) as clicked,
@@ -93,36 +161,4 @@
             sum(0 {{ message_lags }}) as message_lag
         from {{ ref('coterie', 'int_coterie__messages') }}
         group by cast(sent_at as date)
-
-        union all
-
-        select
-            happened_on,
-            -sum(placed_order_count),
-            -sum(cancelled_order_count),
-            -sum(cancelled_order_count * {{ coterie.days_between("happened_on", "known_on") }}),
-            -sum(net_amount),
-            -sum(refund_amount),
-            -sum(refund_amount * {{ coterie.days_between("happened_on", "known_on") }}),
-            -sum(discount_amount),
-            -sum(line_count),
-            -sum(event_count),
-            -sum(event_count * {{ coterie.days_between("happened_on", "known_on") }}),
-            -sum(message_count),
-            -sum(opened_message_count),
-            -sum(clicked_message_count),
-            -sum(unsubscribed_message_count),
-            -sum(
-                (opened_message_count + clicked_message_count + unsubscribed_message_count)
-                * {{ coterie.days_between("happened_on", "known_on") }}
-            )
-        from {{ this }}
-        group by happened_on
-    ) as totals
-    group by happened_on
-    having
-        happened_on >= {{ coterie.newest_days_from() }}
-        {%- for name in sums %}
-        or sum({{ name }}) != 0
-        {%- endfor %}
 {%- endmacro %}

@@ -131,8 +131,8 @@
     the remedy. Held rows carry `input_settings_hash`.
 
     `incremental_predicates` names the column with the time or day of a row; its days are those of
-    the marks among the new rows. `customer_days` beside it stands for the days that macro tells:
-    names, because a configuration is rendered before relations have theirs.
+    the marks among the new rows. `customer_days` and an input beside it stand for the days that
+    these tell of: names, because a configuration is rendered before relations have theirs.
 #}
 {% macro get_incremental_replace_days_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
@@ -151,7 +151,7 @@
     where
         {{ time_column }} is null
         {%- if input == "customer_days" %}
-        or {{ time_column }} in ({{ coterie.days_to_tell() }})
+        or {{ time_column }} in ({{ coterie.days_to_tell(arg_dict["incremental_predicates"][2]) }})
         {%- else %}
         or cast({{ time_column }} as date) in (
             select cast({{ time_column }} as date) from {{ new_rows }}

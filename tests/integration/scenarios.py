@@ -71,6 +71,7 @@ UP_TO_FEATURES = (
     "run",
     "-s",
     "+int_coterie__customer_features",
+    "+int_coterie__customer_days",
     "+int_coterie__rejected_rows",
     "+int_coterie__input_row_counts",
 )

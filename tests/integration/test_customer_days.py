@@ -17,24 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 FIRST_DAY = date(2024, 2, 26)
-MODEL = "int_coterie__customer_days"
+MODEL = "int_coterie__customer_order_days"
 SCHEMA = "coterie.main_coterie_internal"
 
-#: The columns that the model reads, of inputs that hold nothing here.
-OTHER_INPUTS = {
-    "int_coterie__order_lines": "order_id varchar, quantity decimal(18, 3)",
-    "int_coterie__identities": "anonymous_id varchar, customer_id varchar, linked_at timestamp",
-    "int_coterie__messages": (
-        "customer_id varchar, sent_at timestamp, opened_at timestamp, clicked_at timestamp, "
-        "unsubscribed_at timestamp"
-    ),
-    "int_coterie__checked_events": (
-        "happened_on date, visitor_id varchar, is_anonymous boolean, session_id varchar, "
-        "rejection_rule varchar, "
-        "event_count integer, view_count integer, search_count integer, cart_count integer, "
-        "checkout_count integer"
-    ),
-}
+#: The columns that the model reads of the lines, of which there are none here.
+LINE_COLUMNS = "order_id varchar, quantity decimal(18, 3)"
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +53,7 @@ def database(model_sql: str):
     with duckdb.connect() as connection:
         connection.execute("attach ':memory:' as coterie")
         connection.execute(f"create schema {SCHEMA}")
-        for name, columns in OTHER_INPUTS.items():
-            connection.execute(f"create table {SCHEMA}.{name} ({columns})")
+        connection.execute(f"create table {SCHEMA}.int_coterie__order_lines ({LINE_COLUMNS})")
         yield connection
 
 

@@ -167,7 +167,7 @@ LEAKS = {
     "refunds known from the order on": Leak(
         edits=(
             (
-                f"{FEATURES}/int_coterie__customer_days.sql",
+                f"{FEATURES}/int_coterie__customer_order_days.sql",
                 "when refund_amount > 0 then greatest(cast(refunded_at as date), ordered_on)",
                 "when refund_amount > 0 then ordered_on",
             ),

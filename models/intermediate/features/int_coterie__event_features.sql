@@ -26,12 +26,10 @@ event_days as (
 
     from customer_as_of_dates as spine
 
-    inner join {{ ref('int_coterie__customer_days') }} as customer_days
+    inner join {{ ref('int_coterie__customer_event_days') }} as customer_days
         on
             spine.customer_id = customer_days.customer_id
             and spine.as_of_date > customer_days.known_on
-
-    where customer_days.session_count > 0
 
 ),
 

@@ -25,16 +25,10 @@ message_days as (
 
     from customer_as_of_dates as spine
 
-    inner join {{ ref('int_coterie__customer_days') }} as customer_days
+    inner join {{ ref('int_coterie__customer_message_days') }} as customer_days
         on
             spine.customer_id = customer_days.customer_id
             and spine.as_of_date > customer_days.known_on
-
-    where
-        customer_days.message_count > 0
-        or customer_days.opened_message_count > 0
-        or customer_days.clicked_message_count > 0
-        or customer_days.unsubscribed_message_count > 0
 
 ),
 

@@ -26,7 +26,7 @@ order_days as (
 
     from customer_as_of_dates
 
-    inner join {{ ref('int_coterie__customer_days') }} as customer_days
+    inner join {{ ref('int_coterie__customer_order_days') }} as customer_days
         on
             customer_as_of_dates.customer_id = customer_days.customer_id
             and customer_as_of_dates.as_of_date > customer_days.known_on

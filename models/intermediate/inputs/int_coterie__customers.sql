@@ -24,7 +24,29 @@ sightings as (
         min(known_on) as seen_on,
         min(case when placed_order_count > 0 then happened_on end) as first_placed_on
 
-    from {{ ref('int_coterie__customer_days') }}
+    from {{ ref('int_coterie__customer_order_days') }}
+
+    group by customer_id
+
+    union all
+
+    select
+        customer_id,
+        min(known_on) as seen_on,
+        cast(null as date) as first_placed_on
+
+    from {{ ref('int_coterie__customer_event_days') }}
+
+    group by customer_id
+
+    union all
+
+    select
+        customer_id,
+        min(known_on) as seen_on,
+        cast(null as date) as first_placed_on
+
+    from {{ ref('int_coterie__customer_message_days') }}
 
     group by customer_id
 
