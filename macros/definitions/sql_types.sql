@@ -63,8 +63,24 @@
 {% endmacro %}
 
 
+{# A number of 64 bits that rows of the same values share; of others, one in 2^64 does as well. #}
+{% macro row_hash(columns) %}
+    {{- return(adapter.dispatch("row_hash", "coterie")(columns)) -}}
+{% endmacro %}
+
+
+{% macro default__row_hash(columns) %}
+    {{- "hash(" ~ columns | join(", ") ~ ")" -}}
+{% endmacro %}
+
+
+{% macro spark__row_hash(columns) %}
+    {{- "xxhash64(" ~ columns | join(", ") ~ ")" -}}
+{% endmacro %}
+
+
 {#
-    The sum of 64-bit hashes of a column, which tells two sets of values apart whatever their order.
+    The sum of the hashes of a column, which tells two sets of values apart whatever their order.
     Sums are compared within one query and never kept.
 #}
 {% macro hash_sum(value_sql) %}
@@ -73,12 +89,12 @@
 
 
 {% macro default__hash_sum(value_sql) %}
-    {{- "sum(hash(" ~ value_sql ~ "))" -}}
+    {{- "sum(" ~ coterie.row_hash([value_sql]) ~ ")" -}}
 {% endmacro %}
 
 
 {% macro spark__hash_sum(value_sql) %}
-    {{- "sum(cast(xxhash64(" ~ value_sql ~ ") as decimal(38, 0)))" -}}
+    {{- "sum(cast(" ~ coterie.row_hash([value_sql]) ~ " as decimal(38, 0)))" -}}
 {% endmacro %}
 
 

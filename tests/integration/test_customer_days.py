@@ -150,6 +150,8 @@ def test_sums_over_known_on_are_the_state_as_of_any_date(database, model_sql, sh
     days = days_of(database, model_sql, shop)
     keys = [(row["customer_id"], row["happened_on"], row["known_on"]) for row in days]
     assert len(set(keys)) == len(keys)
+    # A correction has its day before it.
+    assert {(customer, day, day) for customer, day, _ in keys} <= set(keys)
     for number in range(9):
         as_of = datetime.combine(FIRST_DAY + timedelta(days=number), datetime.min.time())
         expected = state_as_of(shop, as_of)

@@ -2,9 +2,11 @@ with
 
 customer_as_of_dates as (
 
+    -- A number stands for the two, because a short key makes what follows cheaper.
     select
         as_of_date,
-        customer_id
+        customer_id,
+        row_number() over (order by as_of_date, customer_id) as pair_number
 
     from {{ ref('int_coterie__customer_as_of_dates') }}
 
@@ -20,9 +22,9 @@ orders as (
 valid_orders as (
 
     select
-        customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id,
+        customer_as_of_dates.pair_number,
         orders.order_id,
+        {{ coterie.row_hash(['orders.order_id']) }} as order_hash,
         orders.ordered_at,
         orders.sales_channel
 
@@ -38,8 +40,7 @@ valid_orders as (
 channels as (
 
     select
-        as_of_date,
-        customer_id,
+        pair_number,
         sales_channel,
         count(*) as order_count,
         min(ordered_at) as first_ordered_at,
@@ -47,15 +48,14 @@ channels as (
 
     from valid_orders
 
-    group by as_of_date, customer_id, sales_channel
+    group by pair_number, sales_channel
 
 ),
 
 channel_mixes as (
 
     select
-        as_of_date,
-        customer_id,
+        pair_number,
         min(first_ordered_at) as first_ordered_at,
         max(last_ordered_at) as last_ordered_at,
         count(sales_channel) as sales_channel_count,
@@ -66,7 +66,7 @@ channel_mixes as (
 
     from channels
 
-    group by as_of_date, customer_id
+    group by pair_number
 
 ),
 
@@ -82,11 +82,11 @@ products as (
 
 product_totals as (
 
+    -- Orders are told apart by a hash of 64 bits, because texts would cost twice as much.
     select
-        valid_orders.as_of_date,
-        valid_orders.customer_id,
+        valid_orders.pair_number,
         order_lines.product_id,
-        min(order_lines.order_id) != max(order_lines.order_id) as is_bought_again,
+        min(valid_orders.order_hash) != max(valid_orders.order_hash) as is_bought_again,
         sum(order_lines.line_amount) as line_amount
 
     from {{ ref('int_coterie__order_lines') }} as order_lines
@@ -94,7 +94,7 @@ product_totals as (
     inner join valid_orders
         on order_lines.order_id = valid_orders.order_id
 
-    group by valid_orders.as_of_date, valid_orders.customer_id, order_lines.product_id
+    group by valid_orders.pair_number, order_lines.product_id
 
 ),
 
@@ -102,8 +102,7 @@ category_totals as (
 
     -- A product that the products input does not know belongs to no category.
     select
-        product_totals.as_of_date,
-        product_totals.customer_id,
+        product_totals.pair_number,
         products.category,
         count(*) as product_count,
         count(case when product_totals.is_bought_again then 1 end) as repeat_product_count,
@@ -114,15 +113,14 @@ category_totals as (
     left join products
         on product_totals.product_id = products.product_id
 
-    group by product_totals.as_of_date, product_totals.customer_id, products.category
+    group by product_totals.pair_number, products.category
 
 ),
 
 product_mixes as (
 
     select
-        as_of_date,
-        customer_id,
+        pair_number,
         sum(product_count) as product_count,
         {{ coterie.ratio('sum(repeat_product_count)', 'sum(product_count)') }}
             as repeat_product_share,
@@ -134,15 +132,15 @@ product_mixes as (
 
     from category_totals
 
-    group by as_of_date, customer_id
+    group by pair_number
 
 ),
 
 basket_features as (
 
     select
-        channel_mixes.as_of_date,
-        channel_mixes.customer_id,
+        customer_as_of_dates.as_of_date,
+        customer_as_of_dates.customer_id,
         channel_mixes.first_ordered_at,
         channel_mixes.last_ordered_at,
         channel_mixes.sales_channel_count,
@@ -154,10 +152,11 @@ basket_features as (
 
     from channel_mixes
 
+    inner join customer_as_of_dates
+        on channel_mixes.pair_number = customer_as_of_dates.pair_number
+
     left join product_mixes
-        on
-            channel_mixes.as_of_date = product_mixes.as_of_date
-            and channel_mixes.customer_id = product_mixes.customer_id
+        on channel_mixes.pair_number = product_mixes.pair_number
 
 )
 

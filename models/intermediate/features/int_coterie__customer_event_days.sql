@@ -13,6 +13,8 @@
     {% set is_event_day = 'checked_events.happened_on in (select days_to_tell.happened_on from days_to_tell)' %}
 {% endif %}
 
+{% set is_engaged = '(event_count >= 2 or cart_count > 0)' %}
+
 with
 
 {% if is_incremental() %}
@@ -55,11 +57,41 @@ visits as (
 
     where
         checked_events.rejection_rule is null
+        and (not checked_events.is_anonymous or identities.customer_id is not null)
         and {{ is_event_day }}
 
 ),
 
-sessions as (
+shared_keys as (
+
+    -- Nearly every session is alone on its customer's day, and to group them all would be most of
+    -- the work. Only what shares its hash with another is grouped: days that are alike always do.
+    select {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }} as key_hash
+
+    from visits
+
+    group by {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+
+    having count(*) > 1
+
+),
+
+marked_visits as (
+
+    select
+        visits.*,
+        shared_keys.key_hash is not null as is_shared
+
+    from visits
+
+    left join shared_keys
+        on
+            {{ coterie.row_hash(['visits.customer_id', 'visits.happened_on', 'visits.known_on']) }}
+            = shared_keys.key_hash
+
+),
+
+shared_sessions as (
 
     -- Whoever logs in on the way, or comes back on another device, is still in one session.
     select
@@ -72,9 +104,9 @@ sessions as (
         sum(cart_count) as cart_count,
         sum(checkout_count) as checkout_count
 
-    from visits
+    from marked_visits
 
-    where customer_id is not null
+    where is_shared
 
     group by customer_id, happened_on, known_on, session_id
 
@@ -87,16 +119,34 @@ event_days as (
         happened_on,
         known_on,
         count(*) as session_count,
-        count(case when event_count >= 2 or cart_count > 0 then 1 end) as engaged_session_count,
+        count(case when {{ is_engaged }} then 1 end) as engaged_session_count,
         sum(event_count) as event_count,
         sum(view_count) as view_count,
         sum(search_count) as search_count,
         sum(cart_count) as cart_count,
         sum(checkout_count) as checkout_count
 
-    from sessions
+    from shared_sessions
 
     group by customer_id, happened_on, known_on
+
+    union all
+
+    select
+        customer_id,
+        happened_on,
+        known_on,
+        1 as session_count,
+        case when {{ is_engaged }} then 1 else 0 end as engaged_session_count,
+        event_count,
+        view_count,
+        search_count,
+        cart_count,
+        checkout_count
+
+    from marked_visits
+
+    where not is_shared
 
 ),
 

@@ -149,31 +149,90 @@ order_changes as (
 
 ),
 
-order_days as (
+order_rows as (
 
     select
         customer_id,
         ordered_on as happened_on,
         known_on,
-        sum(case when is_new and not is_test then 1 else 0 end) as placed_order_count,
-        sum(
-            case when is_cancelled then 1 else 0 end - case when was_cancelled then 1 else 0 end
-        ) as cancelled_order_count,
-        sum(valid_change) as order_count,
-        sum(kept_change * order_amount - refund_change) as net_amount,
-        sum(refund_change) as refund_amount,
-        sum(kept_change * discount_amount) as discount_amount,
-        sum(case when coupon_code is not null then valid_change else 0 end) as coupon_order_count,
-        sum(case when ordered_hour between 5 and 11 then valid_change else 0 end)
+        case when is_new and not is_test then 1 else 0 end as placed_order_count,
+        case when is_cancelled then 1 else 0 end - case when was_cancelled then 1 else 0 end
+            as cancelled_order_count,
+        valid_change as order_count,
+        kept_change * order_amount - refund_change as net_amount,
+        refund_change as refund_amount,
+        kept_change * discount_amount as discount_amount,
+        case when coupon_code is not null then valid_change else 0 end as coupon_order_count,
+        case when ordered_hour between 5 and 11 then valid_change else 0 end
             as morning_order_count,
-        sum(case when ordered_hour >= 18 then valid_change else 0 end) as evening_order_count,
-        sum(case when has_lines then valid_change else 0 end) as lined_order_count,
-        sum(case when is_new and not is_test then line_count else 0 end) as line_count,
-        sum(case when has_lines then valid_change * item_count else 0 end) as item_count
+        case when ordered_hour >= 18 then valid_change else 0 end as evening_order_count,
+        case when has_lines then valid_change else 0 end as lined_order_count,
+        case when is_new and not is_test then line_count else 0 end as line_count,
+        case when has_lines then valid_change * item_count else 0 end as item_count
 
     from order_changes
 
-    group by customer_id, ordered_on, known_on
+),
+
+shared_keys as (
+
+    -- Nearly every order is alone on its customer's day, and to group them all would be most of the
+    -- work. Only what shares its hash with another is grouped: days that are alike always do.
+    select {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }} as key_hash
+
+    from order_rows
+
+    group by {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+
+    having count(*) > 1
+
+),
+
+marked_rows as (
+
+    select
+        order_rows.*,
+        shared_keys.key_hash is not null as is_shared
+
+    from order_rows
+
+    left join shared_keys
+        on
+            {{ coterie.row_hash(
+                ['order_rows.customer_id', 'order_rows.happened_on', 'order_rows.known_on']
+            ) }} = shared_keys.key_hash
+
+),
+
+order_days as (
+
+    select
+        customer_id,
+        happened_on,
+        {%- for name in coterie.order_day_columns() %}
+        sum({{ name }}) as {{ name }},
+        {%- endfor %}
+        known_on
+
+    from marked_rows
+
+    where is_shared
+
+    group by customer_id, happened_on, known_on
+
+    union all
+
+    select
+        customer_id,
+        happened_on,
+        {%- for name in coterie.order_day_columns() %}
+        {{ name }},
+        {%- endfor %}
+        known_on
+
+    from marked_rows
+
+    where not is_shared
 
 ),
 

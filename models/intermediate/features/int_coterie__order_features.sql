@@ -1,23 +1,34 @@
 {% set day_age = coterie.days_between('happened_on', 'as_of_date') %}
 
+{# A test order leaves a day of nothing, which says no more than that the customer is there. #}
+{% set tells_of_orders %}
+        (
+            customer_days.placed_order_count != 0
+            or customer_days.cancelled_order_count != 0
+            or customer_days.order_count != 0
+            or customer_days.refund_amount != 0
+        )
+{%- endset %}
+
 with
 
 customer_as_of_dates as (
 
+    -- A number stands for the two, because a short key makes what follows cheaper.
     select
         as_of_date,
-        customer_id
+        customer_id,
+        row_number() over (order by as_of_date, customer_id) as pair_number
 
     from {{ ref('int_coterie__customer_as_of_dates') }}
 
 ),
 
-order_days as (
+corrections as (
 
-    -- The orders of a day as they were known before the date: later corrections are not in yet.
+    -- What became known of a day's orders after it and before the date: of few days anything.
     select
-        customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id,
+        customer_as_of_dates.pair_number,
         customer_days.happened_on,
         {%- for name in coterie.order_day_columns() %}
         sum(customer_days.{{ name }}) as {{ name }},
@@ -32,15 +43,42 @@ order_days as (
             and customer_as_of_dates.as_of_date > customer_days.known_on
 
     where
-        customer_days.placed_order_count != 0
-        or customer_days.cancelled_order_count != 0
-        or customer_days.order_count != 0
-        or customer_days.refund_amount != 0
+        customer_days.known_on > customer_days.happened_on
+        and {{ tells_of_orders }}
 
-    group by
+    group by customer_as_of_dates.pair_number, customer_days.happened_on
+
+),
+
+order_days as (
+
+    -- The orders of a day as they were known before the date. A day is corrected only where it has
+    -- a row of its own, so that nothing is lost by the join, and nothing need be grouped.
+    select
+        customer_as_of_dates.pair_number,
         customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id,
-        customer_days.happened_on
+        customer_days.happened_on,
+        {%- for name, type in coterie.order_day_columns().items() %}
+        cast(customer_days.{{ name }} + coalesce(corrections.{{ name }}, 0) as {{ type }})
+            as {{ name }},
+        {%- endfor %}
+        coalesce(corrections.newest_known_on, customer_days.known_on) as newest_known_on
+
+    from customer_as_of_dates
+
+    inner join {{ ref('int_coterie__customer_order_days') }} as customer_days
+        on
+            customer_as_of_dates.customer_id = customer_days.customer_id
+            and customer_as_of_dates.as_of_date > customer_days.known_on
+
+    left join corrections
+        on
+            customer_as_of_dates.pair_number = corrections.pair_number
+            and customer_days.happened_on = corrections.happened_on
+
+    where
+        customer_days.known_on = customer_days.happened_on
+        and {{ tells_of_orders }}
 
 ),
 
@@ -54,7 +92,7 @@ day_gaps as (
         case
             when order_count > 0
                 then lag(case when order_count > 0 then happened_on end) over (
-                    partition by as_of_date, customer_id
+                    partition by pair_number
                     order by case when order_count > 0 then 1 else 0 end, happened_on
                 )
         end as previous_ordered_on
@@ -66,8 +104,7 @@ day_gaps as (
 totals as (
 
     select
-        as_of_date,
-        customer_id,
+        pair_number,
         max(newest_known_on) as newest_known_on,
         max(case when is_valid then days_ago end) as days_since_first_order,
         min(case when is_valid then days_ago end) as days_since_last_order,
@@ -107,7 +144,21 @@ totals as (
 
     from day_gaps
 
-    group by as_of_date, customer_id
+    group by pair_number
+
+),
+
+customer_totals as (
+
+    select
+        totals.*,
+        customer_as_of_dates.as_of_date,
+        customer_as_of_dates.customer_id
+
+    from totals
+
+    inner join customer_as_of_dates
+        on totals.pair_number = customer_as_of_dates.pair_number
 
 ),
 
@@ -157,7 +208,7 @@ order_features as (
         {{ coterie.ratio('evening_order_count', 'order_count') }} as evening_order_share,
         {{ coterie.ratio('item_count', 'lined_order_count') }} as avg_item_count
 
-    from totals
+    from customer_totals
 
 )
 
