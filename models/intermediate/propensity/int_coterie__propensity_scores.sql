@@ -270,15 +270,18 @@ mean_rows as (
 
 reason_keys as (
 
+    -- A version that scores nobody keeps its items, or those of others would move.
     select
         {{ coterie.ordered_list(
-            coterie.reason_key('weight_rows.weight - mean_rows.mean_weight', 'weight_rows.place'),
+            coterie.reason_key(
+                'weight_rows.weight - coalesce(mean_rows.mean_weight, 0)', 'weight_rows.place'
+            ),
             'weight_rows.item'
         ) }} as reason_keys
 
     from weight_rows
 
-    inner join mean_rows
+    left join mean_rows
         on
             weight_rows.model_version = mean_rows.model_version
             and weight_rows.place = mean_rows.place
