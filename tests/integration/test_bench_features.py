@@ -17,6 +17,8 @@ from harness import REPOSITORY, Host
 
 from coterie.demo import AS_OF_DATE, generate_demo
 
+pytestmark = pytest.mark.matrix
+
 BENCH = REPOSITORY / "bench"
 CUSTOMER_COUNT = 150
 DAY = np.timedelta64(1, "D")
