@@ -2,7 +2,7 @@
     A contribution and the place of its feature as one whole number, so that the strongest features
     are found by comparing numbers, which costs a fraction of sorting them. Contributions are in
     billionths, places count from 1 on. Of equal contributions the earlier feature has the larger
-    number.
+    number: it comes first among those that raise, and last among those that lower.
 #}
 {% macro reason_key(contribution_sql, place) %}
     {{- "(" ~ coterie._reason_offset() ~ " + " ~ contribution_sql ~ ") * 1024 + (1023 - " ~ place ~ ")" -}}
