@@ -70,6 +70,12 @@ START_COUNT = 3
 MAX_SLOPE = 1e-7
 # Curvature, as a share of the largest one, below which it is rounding error.
 FLAT = 1e-11
+# Rounding error of the mean log-likelihood, as a share of it; changes below it say nothing.
+LOSS_ROUNDING = 1e-13
+# From here on three terms of Stirling's series are exact.
+STIRLING_FROM = 100.0
+# How often a Newton step is halved before the search gives up; 2^-30 of it changes nothing.
+MAX_HALVINGS = 30
 # Nodes of the quadrature over the probability to leave, and the logarithm of the density, below
 # its peak, at which it ends. Errors stay under 1e-9 of the value where a and b are 0.03 to 30, and
 # under 1e-6 between all default bounds.
@@ -764,8 +770,8 @@ class _Search:
         best = min(ends, key=lambda end: round(float(end.fun), 9))
         self.n_iter = int(best.nit)
         logs = self._refined(best.x)
-        self.loss = self.likelihood.loss(logs)[0]
-        self.max_slope = self._max_slope(logs)
+        self.loss, gradient = self.likelihood.loss(logs)
+        self.max_slope = self._max_slope(logs, gradient)
         has_peak = self._factor(logs) is not None
         self.is_converged = self.max_slope <= MAX_SLOPE and has_peak
         if self.is_converged:
@@ -778,8 +784,7 @@ class _Search:
 
     def is_free(self, logs: np.ndarray) -> np.ndarray:
         """Mark the parameters that are not held at a bound by their slope."""
-        slope = self.likelihood.loss(logs)[1]
-        return ~(((logs <= self.lower) & (slope > 0)) | ((logs >= self.upper) & (slope < 0)))
+        return self._is_free(logs, self.likelihood.loss(logs)[1])
 
     def covariance(self, logs: np.ndarray) -> np.ndarray:
         """Give the covariance of the logs for one customer; NaN for those at a bound."""
@@ -791,33 +796,70 @@ class _Search:
         return covariance
 
     def _refined(self, logs: np.ndarray) -> np.ndarray:
-        """Take Newton steps in the free parameters while they help."""
-        loss, slope = self.likelihood.loss(logs)[0], self._max_slope(logs)
-        while self.n_iter < self.max_iter and slope > 0:
-            changed = np.clip(logs + self._newton_step(logs), self.lower, self.upper)
-            changed_loss, changed_slope = self.likelihood.loss(changed)[0], self._max_slope(changed)
-            # Near the peak the loss is too flat to compare, and far from it the slopes may grow.
-            if changed_slope >= slope and changed_loss >= loss:
+        """Take Newton steps, each as long as it helps, until none does."""
+        loss, gradient = self.likelihood.loss(logs)
+        while self.n_iter < self.max_iter:
+            changed = self._improved(logs, loss, gradient)
+            if changed is None:
                 break
-            logs, loss, slope = changed, changed_loss, changed_slope
+            logs, loss, gradient = changed
             self.n_iter += 1
         return logs
 
-    def _newton_step(self, logs: np.ndarray) -> np.ndarray:
+    def _improved(
+        self, logs: np.ndarray, loss: float, gradient: np.ndarray
+    ) -> tuple[np.ndarray, float, np.ndarray] | None:
+        """Go along a Newton step, half as far until it helps; None where even a short one fails."""
+        slope = self._max_slope(logs, gradient)
+        step = self._newton_step(logs, gradient)
+        share = self._share_within_bounds(logs, step)
+        # Near the peak the loss is too flat to compare, and far from it the slopes may grow.
+        rounding = LOSS_ROUNDING * max(1.0, abs(loss))
+        # Once the slopes have vanished, there is nothing to gain but digits.
+        for _ in range(MAX_HALVINGS if slope > MAX_SLOPE else 1):
+            changed = np.clip(logs + share * step, self.lower, self.upper)
+            changed_loss, changed_gradient = self.likelihood.loss(changed)
+            change = changed_loss - loss
+            is_flatter = self._max_slope(changed, changed_gradient) < slope
+            if change < -rounding or (change <= rounding and is_flatter):
+                return changed, changed_loss, changed_gradient
+            share /= 2
+        return None
+
+    def _newton_step(self, logs: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """Go downhill along each axis of the curvature, by no more than a factor e^2.
 
-        Towards a bound the loss is nearly flat, and its curvature may be of either sign.
+        Towards a bound the loss is nearly flat, and its curvature may be of either sign. Parameters
+        at a bound that the step would cross stay there (Bertsekas 1982, "Projected Newton methods
+        for optimization problems with simple constraints"); what remains still goes downhill.
         """
-        free = self.is_free(logs)
-        step = np.zeros(len(logs))
-        values, axes = np.linalg.eigh(self.likelihood.curvature(logs)[np.ix_(free, free)])
-        values = np.maximum(np.abs(values), FLAT * np.abs(values).max(initial=1e-300))
-        step[free] = -axes @ ((axes.T @ self.likelihood.loss(logs)[1][free]) / values)
-        return step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
+        free = self._is_free(logs, gradient)
+        curvature = self.likelihood.curvature(logs)
+        while True:
+            step = np.zeros(len(logs))
+            values, axes = np.linalg.eigh(curvature[np.ix_(free, free)])
+            values = np.maximum(np.abs(values), FLAT * np.abs(values).max(initial=1e-300))
+            step[free] = -axes @ ((axes.T @ gradient[free]) / values)
+            is_leaving = ((logs <= self.lower) & (step < 0)) | ((logs >= self.upper) & (step > 0))
+            if not is_leaving.any():
+                return step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
+            free &= ~is_leaving
 
-    def _max_slope(self, logs: np.ndarray) -> float:
-        slope = self.likelihood.loss(logs)[1]
-        return float(np.abs(slope[self.is_free(logs)]).max(initial=0.0))
+    def _share_within_bounds(self, logs: np.ndarray, step: np.ndarray) -> float:
+        """Give the share of a step, up to 1, that ends at the first bound on its way.
+
+        Cutting off only the parameter that meets its bound would leave the valley in which others
+        grow with it: a and b do where all customers leave alike.
+        """
+        room = np.where(step > 0, self.upper - logs, self.lower - logs)
+        moves = step != 0
+        return float((room[moves] / step[moves]).min(initial=1.0))
+
+    def _is_free(self, logs: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        return ~(((logs <= self.lower) & (gradient > 0)) | ((logs >= self.upper) & (gradient < 0)))
+
+    def _max_slope(self, logs: np.ndarray, gradient: np.ndarray) -> float:
+        return float(np.abs(gradient[self._is_free(logs, gradient)]).max(initial=0.0))
 
     def _factor(self, logs: np.ndarray) -> tuple | None:
         """Factor the curvature in the free parameters; None where it has no peak."""
@@ -829,8 +871,21 @@ class _Search:
 
 
 def _log_rising(base: Any, count: np.ndarray) -> np.ndarray:
-    """Give the logarithm of the gamma function of base + count over that of base."""
-    return gammaln(base + count) - gammaln(base)
+    """Give the logarithm of the gamma function of base + count over that of base.
+
+    For a large base by Stirling's series: the two logarithms agree in nearly all their digits, and
+    what their difference loses would hide the peak of the likelihood from the search.
+    """
+    base, count = np.broadcast_arrays(np.asarray(base, dtype=np.float64), count)
+    large = np.maximum(base, STIRLING_FROM)
+    sum_ = large + count
+    series = (large - 0.5) * np.log1p(count / large) + count * (np.log(sum_) - 1)
+    series += _stirling_remainder(sum_) - _stirling_remainder(large)
+    return np.where(base >= STIRLING_FROM, series, gammaln(base + count) - gammaln(base))
+
+
+def _stirling_remainder(z: np.ndarray) -> np.ndarray:
+    return (1 / 12 - (1 / 360 - 1 / 1260 / z**2) / z**2) / z
 
 
 def _beta_nodes(a: float, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

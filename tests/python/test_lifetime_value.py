@@ -1,5 +1,6 @@
 import datetime
 import logging
+import math
 import os
 import pathlib
 import pickle
@@ -460,6 +461,35 @@ def test_customers_who_never_leave_put_a_at_its_bound():
     assert np.isnan(model.covariance_[2]).all()
     assert model.standard_errors_["r"] > 0
     assert (model.probability_alive(states) > 0.999).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "seed"),
+    [(BetaGeometricNBD, 9), (BetaGeometricNBD, 12), (ModifiedBetaGeometricNBD, 28)],
+)
+def test_customers_who_leave_alike_put_b_at_its_bound(make, seed):
+    # A valley of ever larger a and b, in which one of them meets its bound first.
+    truth = make.from_parameters(r=0.8, alpha=20, a=2000, b=8000)
+    states = np.ceil(simulate(truth, 600, seed=seed)[0])
+    model = make().fit(states)
+    assert model.is_converged_
+    assert model.convergence_.at_bounds == ("b",)
+    assert model.convergence_.max_slope < 1e-9
+    assert model.b_ == pytest.approx(1e4)
+    # What can be known is the share who leave.
+    assert model.a_ / (model.a_ + model.b_) == pytest.approx(0.2, abs=0.05)
+    # A wider bound is no better by more than a hundredth of the log-likelihood of one customer.
+    wider = make(bounds=(1e-4, 1e6)).fit(states)
+    assert wider.is_converged_
+    assert 0 <= wider.log_likelihood_ - model.log_likelihood_ < 0.01
+
+
+@pytest.mark.parametrize("base", [1e-4, 0.5, 99.0, 101.0, 1e4, 1e8])
+@pytest.mark.parametrize("count", [0, 1, 7, 300])
+def test_rising_factorials_keep_their_digits(base, count):
+    exact = math.fsum(math.log(base + step) for step in range(count))
+    found = lifetime_value._log_rising(base, np.array([float(count)]))
+    np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-13)
 
 
 def test_a_search_that_is_cut_short_says_so():
