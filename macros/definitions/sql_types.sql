@@ -98,6 +98,22 @@
 {% endmacro %}
 
 
+{# An aggregate: a quantile, between neighbours by a straight line. #}
+{% macro quantile(value_sql, level) %}
+    {{- return(adapter.dispatch("quantile", "coterie")(value_sql, level)) -}}
+{% endmacro %}
+
+
+{% macro default__quantile(value_sql, level) %}
+    {{- "quantile_cont(" ~ value_sql ~ ", " ~ level ~ ")" -}}
+{% endmacro %}
+
+
+{% macro spark__quantile(value_sql, level) %}
+    {{- "percentile(" ~ value_sql ~ ", " ~ level ~ ")" -}}
+{% endmacro %}
+
+
 {# A wall-clock timestamp in the shop's time zone. #}
 {% macro to_wall_time(column_sql, has_zone) %}
     {{- return(adapter.dispatch("to_wall_time", "coterie")(column_sql, has_zone)) -}}

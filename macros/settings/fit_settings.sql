@@ -8,19 +8,36 @@
     {% set definitions = {"rfm_lookback_days": coterie.rfm_lookback_days()} %}
     {% do definitions.update(coterie.definition_vars()) %}
     {% set chosen = {} %}
-    {% do chosen.update(coterie.settings("propensity" if topic == "feature_bins" else topic)) %}
-    {% if topic in ["feature_bins", "propensity"] %}
+    {% do chosen.update(coterie.settings("propensity" if topic in ["feature_bins", "value"] else topic)) %}
+    {% if topic == "lifetime_value" %}
+        {# Parameters of the purchase and the spend model hold for any horizon. #}
+        {% for name in ["horizon_days", "annual_discount_rate"] %}
+            {% do chosen.pop(name, none) %}
+        {% endfor %}
+    {% elif topic in ["feature_bins", "propensity", "value"] %}
         {# What only words or the mart depend on needs no new fit. #}
         {% for name in ["hidden_reasons", "newcomer_days", "min_cohort_count", "use_sensitive_attributes"] %}
             {% do chosen.pop(name, none) %}
         {% endfor %}
         {% do chosen.update({"features": coterie.propensity_features()}) %}
         {% if coterie.is_topic_enabled("lifetime_value") %}
-            {% do definitions.update({"lifetime_value": coterie.settings("lifetime_value")}) %}
+            {% do definitions.update({"lifetime_value": coterie.fit_settings("lifetime_value")}) %}
         {% endif %}
     {% endif %}
     {% if topic == "feature_bins" %}
         {% set chosen = {"features": chosen.features, "n_bins": chosen.n_bins} %}
+    {% elif topic == "value" %}
+        {% set gates = coterie.settings("gates") %}
+        {% do chosen.update(coterie.settings("lifetime_value")) %}
+        {% do chosen.update({
+            "horizon_days": coterie.value_horizons(),
+            "newcomer_days": coterie.newcomer_value_days() | int,
+            "has_additive": coterie.has_additive_value(),
+            "min_positive_count": gates.min_training_positive_count,
+            "min_negative_count": gates.min_training_negative_count,
+            "max_test_origins": gates.max_test_origin_count,
+            "training_row_limit": coterie.training_row_limit()
+        }) %}
     {% elif topic == "propensity" %}
         {% set gates = coterie.settings("gates") %}
         {% do chosen.update({
@@ -31,7 +48,7 @@
             "training_row_limit": coterie.training_row_limit()
         }) %}
     {% endif %}
-    {% do chosen.update({"code_version": "4", "definitions": definitions}) %}
+    {% do chosen.update({"code_version": "5", "definitions": definitions}) %}
     {{ return(tojson(chosen, sort_keys=true)) }}
 {% endmacro %}
 

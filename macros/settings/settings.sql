@@ -38,7 +38,9 @@
         "lifetime_value": {
             "family": "mbg_nbd",
             "min_customer_count": 300,
-            "min_repeat_customer_count": 100
+            "min_repeat_customer_count": 100,
+            "horizon_days": [90, 365],
+            "annual_discount_rate": 0.1
         },
         "gates": {
             "min_training_positive_count": 200,

@@ -82,8 +82,8 @@ customer_features as (
         customer_attributes.region,
         customer_attributes.city,
         {%- for name in [
-            'days_since_first_order', 'days_since_last_order', 'avg_net_amount', 'avg_gap_days',
-            'max_gap_days', 'overdue_ratio', 'days_until_due', 'discount_share',
+            'days_since_first_order', 'days_since_last_order', 'avg_net_amount',
+            'avg_repeat_net_amount', 'avg_gap_days', 'max_gap_days', 'overdue_ratio', 'days_until_due', 'discount_share',
             'coupon_order_share', 'refund_share', 'cancelled_order_share', 'weekend_order_share',
             'morning_order_share', 'evening_order_share', 'avg_item_count'
         ] %}

@@ -126,6 +126,7 @@ totals as (
         sum(case when days_ago <= {{ coterie.rfm_lookback_days() }} then net_amount else 0 end)
             as net_amount_lookback,
         max_by(net_amount, case when is_valid then happened_on end) as last_net_amount,
+        min_by(net_amount, case when is_valid then happened_on end) as first_net_amount,
         sum(refund_amount) as refund_amount,
         sum(discount_amount) as discount_amount,
         sum(placed_order_count) as placed_order_count,
@@ -184,6 +185,8 @@ order_features as (
         net_amount_90d - previous_net_amount_90d as net_amount_change_90d,
         {{ coterie.ratio('net_amount', 'order_count') }} as avg_net_amount,
         last_net_amount,
+        {{ coterie.ratio('net_amount - first_net_amount', 'order_day_count - 1') }}
+            as avg_repeat_net_amount,
         {{ coterie.ratio('days_since_first_order - days_since_last_order', 'order_day_count - 1') }}
             as avg_gap_days,
         max_gap_days,

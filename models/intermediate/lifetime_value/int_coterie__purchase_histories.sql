@@ -9,7 +9,8 @@ customer_features as (
         is_in_sample,
         order_day_count,
         days_since_first_order,
-        days_since_last_order
+        days_since_last_order,
+        avg_repeat_net_amount
 
     from {{ ref('int_coterie__customer_features') }}
 
@@ -30,7 +31,8 @@ purchase_histories as (
         days_since_first_order as age_days,
         cast(ceil((days_since_first_order - days_since_last_order) / 7.0) as bigint)
             as recency_weeks,
-        cast(ceil(days_since_first_order / 7.0) as bigint) as age_weeks
+        cast(ceil(days_since_first_order / 7.0) as bigint) as age_weeks,
+        avg_repeat_net_amount
 
     from customer_features
 
