@@ -71,7 +71,7 @@
 {# A value between two neighbours of a list that holds quantiles at 0, 1/n, ... 1. #}
 {% macro interpolated(list_sql, level_sql, step_count) %}
     {%- set place = "least(greatest(" ~ level_sql ~ ", 0), 1) * " ~ step_count -%}
-    {%- set below = "cast(floor(least(" ~ place ~ ", " ~ (step_count - 1) ~ ")) as integer)" -%}
+    {%- set below = "cast(floor(least(" ~ place ~ ", " ~ step_count ~ " - 1)) as integer)" -%}
     {{- coterie.list_item(list_sql, below ~ " + 1") ~ " + (" ~ place ~ " - " ~ below ~ ") * ("
         ~ coterie.list_item(list_sql, below ~ " + 2") ~ " - " ~ coterie.list_item(list_sql, below ~ " + 1") ~ ")" -}}
 {% endmacro %}

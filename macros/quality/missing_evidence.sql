@@ -3,8 +3,7 @@
     int_coterie__gate_results, and what is said of each as SQL text.
 #}
 {% macro missing_evidence(gates) %}
-    {%- set evidence = {} -%}
-    {%- for column, least, noun in [
+    {{ return(coterie._lacking([
         ("training_positive_count", gates.min_training_positive_count, "outcomes to learn from"),
         ("training_negative_count", gates.min_training_negative_count, "non-outcomes to learn from"),
         ("test_origin_count", gates.min_test_origin_count, "test dates"),
@@ -15,7 +14,23 @@
             gates.min_history_horizons | string ~ " * horizon_days",
             "days of history before the first test date"
         )
-    ] -%}
+    ])) }}
+{% endmacro %}
+
+
+{# The same for the evidence of int_coterie__value_gate_results. #}
+{% macro missing_value_evidence(gates) %}
+    {{ return(coterie._lacking([
+        ("training_buyer_count", gates.min_training_positive_count, "customers who bought to learn from"),
+        ("test_origin_count", gates.min_test_origin_count, "test dates"),
+        ("test_buyer_count", gates.min_test_positive_count, "customers who bought on the test dates")
+    ])) }}
+{% endmacro %}
+
+
+{% macro _lacking(needs) %}
+    {%- set evidence = {} -%}
+    {%- for column, least, noun in needs -%}
         {%- do evidence.update({
             column ~ " < " ~ least: "cast(cast(" ~ column ~ " as bigint) as string) || ' of ' || cast(" ~ least
                 ~ " as string) || ' " ~ noun ~ "'"

@@ -80,25 +80,12 @@ buyers as (
 
 ),
 
-means as (
+grid as (
 
-    -- A cohort of few is pulled to the mean of all buyers, as if ten of them had spent that.
     select
         as_of_dates.as_of_date,
         horizons.horizon_days,
-        cohorts.cohort,
-        coalesce(learned.row_count, 0) as row_count,
-        case
-            when cohorts.cohort = 'prospect'
-                then cast(learned.amount as double) / learned.row_count
-            else
-                (coalesce(cast(learned.amount as double), 0) + 10 * buyers.mean_amount)
-                / (coalesce(learned.row_count, 0) + 10)
-        end as mean_amount,
-        learned.no_spend_share,
-        learned.quantile_10,
-        learned.quantile_80,
-        learned.quantile_90
+        cohorts.cohort
 
     from as_of_dates
 
@@ -111,54 +98,123 @@ means as (
         {% endfor %}
     ) as horizons
 
+),
+
+quarters as (
+
+    -- Of 90 days most is known. A cohort of few is pulled to the mean of all buyers, as if ten of
+    -- them had spent that.
+    select
+        grid.as_of_date,
+        grid.cohort,
+        case
+            when grid.cohort = 'prospect'
+                then cast(learned.amount as double) / learned.row_count
+            else
+                (coalesce(cast(learned.amount as double), 0) + 10 * buyers.mean_amount)
+                / (coalesce(learned.row_count, 0) + 10)
+        end as mean_amount,
+        buyers.mean_amount as buyer_mean_amount,
+        learned.no_spend_share,
+        learned.quantile_10,
+        learned.quantile_80,
+        learned.quantile_90
+
+    from grid
+
     left join buyers
         on
-            as_of_dates.as_of_date = buyers.as_of_date
-            and horizons.horizon_days = buyers.horizon_days
+            grid.as_of_date = buyers.as_of_date
+            and grid.horizon_days = buyers.horizon_days
 
     left join learned
         on
-            as_of_dates.as_of_date = learned.as_of_date
-            and horizons.horizon_days = learned.horizon_days
-            and cohorts.cohort = learned.cohort
+            grid.as_of_date = learned.as_of_date
+            and grid.horizon_days = learned.horizon_days
+            and grid.cohort = learned.cohort
+
+    where grid.horizon_days = 90
+
+),
+
+scaled as (
+
+    -- What 90 days bring a cohort, as so many days as the horizon has bring all buyers more.
+    select
+        grid.as_of_date,
+        grid.horizon_days,
+        grid.cohort,
+        coalesce(learned.row_count, 0) as row_count,
+        coalesce(cast(learned.amount as double), 0) as amount,
+        quarters.mean_amount
+        * coalesce(
+            buyers.mean_amount / nullif(quarters.buyer_mean_amount, 0), grid.horizon_days / 90.0
+        ) as prior_amount,
+        coalesce(
+            buyers.mean_amount / nullif(quarters.buyer_mean_amount, 0), grid.horizon_days / 90.0
+        ) as scale,
+        coalesce(learned.row_count >= 30, false) as is_observed,
+        learned.no_spend_share,
+        learned.quantile_10,
+        learned.quantile_80,
+        learned.quantile_90,
+        quarters.no_spend_share as quarter_no_spend_share,
+        quarters.quantile_10 as quarter_quantile_10,
+        quarters.quantile_80 as quarter_quantile_80,
+        quarters.quantile_90 as quarter_quantile_90
+
+    from grid
+
+    left join quarters
+        on
+            grid.as_of_date = quarters.as_of_date
+            and grid.cohort = quarters.cohort
+
+    left join buyers
+        on
+            grid.as_of_date = buyers.as_of_date
+            and grid.horizon_days = buyers.horizon_days
+
+    left join learned
+        on
+            grid.as_of_date = learned.as_of_date
+            and grid.horizon_days = learned.horizon_days
+            and grid.cohort = learned.cohort
 
 ),
 
 cohort_values as (
 
-    -- Where no window was ever observed to its end, what 90 days bring stands for each 90 days.
     select
-        means.as_of_date,
-        means.horizon_days,
-        means.cohort,
-        means.row_count,
-        means.mean_amount is null and quarters.mean_amount is not null as is_scaled,
-        {%- set scale = "means.horizon_days / 90.0" %}
-        round(coalesce(means.mean_amount, quarters.mean_amount * {{ scale }}), 6) as mean_amount,
+        as_of_date,
+        horizon_days,
+        cohort,
+        row_count,
+        round((amount + 10 * prior_amount) / (row_count + 10), 6) as mean_amount,
         round(
             case
-                when coalesce(means.no_spend_share, quarters.no_spend_share) < 0.1
-                    then coalesce(means.quantile_10, quarters.quantile_10 * {{ scale }})
-                else 0
+                when is_observed
+                    then case when no_spend_share < 0.1 then quantile_10 else 0 end
+                else
+                    scale * case when quarter_no_spend_share < 0.1 then quarter_quantile_10 else 0 end
             end,
             6
         ) as lower_amount,
         round(
             case
-                when coalesce(means.no_spend_share, quarters.no_spend_share) < 0.1
-                    then coalesce(means.quantile_90, quarters.quantile_90 * {{ scale }})
-                else coalesce(means.quantile_80, quarters.quantile_80 * {{ scale }})
+                when is_observed
+                    then case when no_spend_share < 0.1 then quantile_90 else quantile_80 end
+                else
+                    scale
+                    * case
+                        when quarter_no_spend_share < 0.1 then quarter_quantile_90
+                        else quarter_quantile_80
+                    end
             end,
             6
         ) as upper_amount
 
-    from means
-
-    left join means as quarters
-        on
-            means.as_of_date = quarters.as_of_date
-            and means.cohort = quarters.cohort
-            and quarters.horizon_days = 90
+    from scaled
 
 )
 

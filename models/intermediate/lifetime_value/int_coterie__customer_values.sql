@@ -1,0 +1,254 @@
+{% set horizons = coterie.value_horizons() %}
+{% set newcomer_days = coterie.newcomer_value_days() %}
+{% set has_additive = coterie.has_additive_value() %}
+
+with
+
+customers as (
+
+    select
+        as_of_date,
+        customer_id,
+        order_day_count,
+        days_since_first_order as age_days,
+        {{ coterie.value_cohort() }} as cohort
+
+    from {{ ref('int_coterie__customer_features') }}
+
+    where is_scoring_date
+
+),
+
+models as (
+
+    {% for horizon in horizons %}
+    {{ 'union all' if not loop.first }}
+    select
+        'value_{{ horizon }}d' as model_name,
+        {{ horizon }} as horizon_days
+    {% endfor %}
+
+),
+
+versions as (
+
+    select
+        model_name,
+        model_version,
+        learned_horizon_days,
+        additive_share,
+        nbd_level,
+        is_newest,
+        is_champion
+
+    from {{ ref('int_coterie__value_versions') }}
+
+    where is_newest or is_champion
+
+),
+
+nbd_values as (
+
+    select * from {{ ref('int_coterie__nbd_values') }}
+
+),
+
+{% if has_additive %}
+
+additive_values as (
+
+    select * from {{ ref('int_coterie__additive_values') }}
+
+),
+
+{% endif %}
+
+cohort_values as (
+
+    select
+        as_of_date,
+        horizon_days,
+        cohort,
+        mean_amount,
+        lower_amount,
+        upper_amount
+
+    from {{ ref('int_coterie__cohort_values') }}
+
+),
+
+parts as (
+
+    select
+        customers.as_of_date,
+        customers.customer_id,
+        customers.cohort,
+        models.model_name,
+        models.horizon_days,
+        versions.model_version,
+        coalesce(versions.is_newest, false) as is_newest,
+        coalesce(versions.is_champion, false) as is_champion,
+        case
+            when customers.order_day_count > 1 then 1
+            else least(customers.age_days / {{ newcomer_days }}.0, 1)
+        end as individual_share,
+        versions.additive_share,
+        versions.learned_horizon_days < models.horizon_days as is_shared_out,
+        models.horizon_days / cast(versions.learned_horizon_days as double) as horizon_ratio,
+        versions.nbd_level * nbd_values.amount as nbd_amount,
+        versions.nbd_level * nbd_values.lower_amount as nbd_lower_amount,
+        versions.nbd_level * nbd_values.upper_amount as nbd_upper_amount,
+        {% if has_additive %}
+        additive_values.amount as additive_amount,
+        additive_values.lower_amount as additive_lower_amount,
+        additive_values.upper_amount as additive_upper_amount,
+        {% else %}
+        cast(null as double) as additive_amount,
+        cast(null as double) as additive_lower_amount,
+        cast(null as double) as additive_upper_amount,
+        {% endif %}
+        cohort_values.mean_amount as cohort_amount,
+        cohort_values.lower_amount as cohort_lower_amount,
+        cohort_values.upper_amount as cohort_upper_amount
+
+    from customers
+
+    cross join models
+
+    left join versions
+        on
+            models.model_name = versions.model_name
+            and customers.order_day_count > 0
+
+    left join nbd_values
+        on
+            customers.customer_id = nbd_values.customer_id
+            and models.horizon_days = nbd_values.horizon_days
+
+    {% if has_additive %}
+    left join additive_values
+        on
+            customers.customer_id = additive_values.customer_id
+            and versions.model_version = additive_values.model_version
+    {% endif %}
+
+    left join cohort_values
+        on
+            customers.as_of_date = cohort_values.as_of_date
+            and models.horizon_days = cohort_values.horizon_days
+            and customers.cohort = cohort_values.cohort
+
+),
+
+totals as (
+
+    -- What was learned over fewer days ranks the customers, and the purchase model tells how much
+    -- they will spend in all. Decimals add up alike in any order.
+    select
+        model_version,
+        cast(sum(cast(nbd_amount as decimal(30, 6))) as double) as nbd_amount,
+        cast(sum(cast(additive_amount as decimal(30, 6))) as double) as additive_amount
+
+    from parts
+
+    where
+        nbd_amount is not null
+        and additive_amount is not null
+
+    group by model_version
+
+),
+
+weighed as (
+
+    select
+        parts.*,
+        case
+            when not parts.is_shared_out then 1
+            else coalesce(
+                totals.nbd_amount / nullif(totals.additive_amount, 0),
+                parts.horizon_ratio
+            )
+        end as additive_scale,
+        case
+            when parts.additive_amount is null then 0
+            when parts.nbd_amount is null then 1
+            else parts.additive_share
+        end as additive_weight
+
+    from parts
+
+    left join totals
+        on parts.model_version = totals.model_version
+
+),
+
+individual as (
+
+    select
+        *,
+        {%- for end in ['', 'lower_', 'upper_'] %}
+        additive_weight * additive_scale * coalesce(additive_{{ end }}amount, 0)
+        + (1 - additive_weight) * coalesce(nbd_{{ end }}amount, 0) as individual_{{ end }}amount,
+        {%- endfor %}
+        additive_amount is not null or nbd_amount is not null as has_individual
+
+    from weighed
+
+),
+
+combined as (
+
+    -- Of newcomers their cohort tells more than their one order; the older they are, the less.
+    select
+        *,
+        {%- for end in ['', 'lower_', 'upper_'] %}
+        case
+            when not has_individual then cohort_{{ end }}amount
+            when individual_share = 1 or cohort_{{ end }}amount is null
+                then individual_{{ end }}amount
+            else
+                individual_share * individual_{{ end }}amount
+                + (1 - individual_share) * cohort_{{ end }}amount
+        end as combined_{{ end }}amount,
+        {%- endfor %}
+        case
+            when not has_individual then 'cohort_mean'
+            when additive_weight = 0 then 'nbd'
+            when additive_weight = 1 then 'additive'
+            else 'blend'
+        end as method
+
+    from individual
+
+),
+
+customer_values as (
+
+    select
+        as_of_date,
+        customer_id,
+        cohort,
+        model_name,
+        horizon_days,
+        model_version,
+        is_newest,
+        is_champion,
+        method,
+        case when has_individual then individual_share else 0 end as individual_share,
+        additive_weight,
+        round(nbd_amount, 6) as nbd_amount,
+        round(additive_amount, 6) as additive_amount,
+        round(additive_scale, 9) as additive_scale,
+        cohort_amount,
+        least(cohort_lower_amount, cohort_amount) as cohort_lower_amount,
+        greatest(cohort_upper_amount, cohort_amount) as cohort_upper_amount,
+        round(combined_amount, 6) as predicted_amount,
+        round(least(combined_lower_amount, combined_amount), 6) as lower_amount,
+        round(greatest(combined_upper_amount, combined_amount), 6) as upper_amount
+
+    from combined
+
+)
+
+select * from customer_values

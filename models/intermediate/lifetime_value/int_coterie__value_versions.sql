@@ -1,0 +1,45 @@
+with
+
+as_of as (
+
+    select * from {{ ref('int_coterie__as_of') }}
+
+),
+
+weights as (
+
+    select distinct
+        model_name,
+        model_version,
+        fitted_as_of,
+        data_through,
+        horizon_days,
+        learned_horizon_days,
+        settings,
+        settings_hash,
+        training_fingerprint,
+        training_row_count,
+        buyer_count,
+        origin_count,
+        first_origin,
+        last_origin,
+        learner,
+        max_iter,
+        calibration,
+        bin_set_id,
+        additive_share,
+        nbd_level
+
+    from {{ ref('int_coterie__value_weights') }}
+
+),
+
+gate_results as (
+
+    select * from {{ ref('int_coterie__value_gate_results') }}
+
+),
+
+{{ coterie.judged_versions('value', 'the means of cohorts stand in') }}
+
+select * from versions_judged
