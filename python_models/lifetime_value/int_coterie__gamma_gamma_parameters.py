@@ -1,0 +1,14 @@
+from coterie.lifetime_value import fit_gamma_gamma_parameters
+from coterie.runs import read_run
+
+
+def model(dbt, session):
+    states = dbt.ref("int_coterie__spend_states").to_arrow_table()
+    fit_settings = dbt.ref("int_coterie__fit_settings").to_arrow_table()
+    as_of = dbt.ref("int_coterie__as_of").to_arrow_table()
+    stored = None
+    if dbt.is_incremental:
+        stored = session.sql(f"select * from {dbt.this}").to_arrow_table()
+
+    as_of_date, settings = read_run(fit_settings, as_of, topic="lifetime_value")
+    return fit_gamma_gamma_parameters(states, stored, as_of_date=as_of_date, settings=settings)
