@@ -7,3 +7,12 @@
     {{- alive_sql ~ " * (1 - exp(" ~ rate_shape ~ " * ln(" ~ rate_weeks ~ " / (" ~ rate_weeks ~ " + "
         ~ horizon_days ~ " / 7.0))))" -}}
 {% endmacro %}
+
+
+{#
+    Days until which a customer who is alive has ordered with a probability: a quantile of the Lomax
+    distribution, given the weeks of the rate's gamma distribution.
+#}
+{% macro wait_days(rate_weeks_sql, level) %}
+    {{- "7 * (" ~ rate_weeks_sql ~ ") * (power(1 - " ~ level ~ ", -1 / rate_shape) - 1)" -}}
+{% endmacro %}

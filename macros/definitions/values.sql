@@ -75,3 +75,27 @@
     {{- coterie.list_item(list_sql, below ~ " + 1") ~ " + (" ~ place ~ " - " ~ below ~ ") * ("
         ~ coterie.list_item(list_sql, below ~ " + 2") ~ " - " ~ coterie.list_item(list_sql, below ~ " + 1") ~ ")" -}}
 {% endmacro %}
+
+
+{# The margin of the shop as a share of net amounts, where no order tells its own; NULL for unknown. #}
+{% macro margin_rate() %}
+    {% set given = var("coterie__margin_rate") %}
+    {% if given is none or given | string | trim == "" %}
+        {{ return("cast(null as double)") }}
+    {% endif %}
+    {% if given is not number or given is boolean or given < -1 or given > 1 %}
+        {{ coterie.refuse(
+            "The var coterie__margin_rate must be a number from -1 to 1 such as 0.4, or empty, but it is '"
+            ~ given ~ "'."
+        ) }}
+        {{ return("cast(null as double)") }}
+    {% endif %}
+    {{ return("cast(" ~ given ~ " as double)") }}
+{% endmacro %}
+
+
+{# The present value of money that comes evenly over a year, as a share of it. #}
+{% macro even_discount_share() %}
+    {%- set rate = coterie.settings("lifetime_value").annual_discount_rate -%}
+    {{- "((1 - exp(-ln(1 + " ~ rate ~ "))) / ln(1 + " ~ rate ~ "))" if rate > 0 else "1" -}}
+{% endmacro %}

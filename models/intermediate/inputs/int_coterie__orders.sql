@@ -19,6 +19,10 @@ orders as (
         cast(order_amount as decimal(18, 2)) as order_amount,
         cast({{ coterie.size_or_zero('refund_amount') }} as decimal(18, 2)) as refund_amount,
         cast({{ coterie.size_or_zero('discount_amount') }} as decimal(18, 2)) as discount_amount,
+        case
+            when abs(margin_amount) < {{ coterie.amount_limit() }}
+                then cast(margin_amount as decimal(18, 2))
+        end as margin_amount,
         -- A change without a time of its own has always been known.
         coalesce({{ coterie.possible_time('refunded_at') }}, ordered_at) as refunded_at,
         coalesce({{ coterie.possible_time('status_changed_at') }}, ordered_at)
