@@ -1,6 +1,7 @@
 {% set has_rfm = coterie.is_topic_enabled('rfm') %}
 {% set has_segmentation = coterie.is_topic_enabled('segmentation') %}
 {% set has_propensity = coterie.is_topic_enabled('propensity') %}
+{% set has_values = coterie.is_topic_enabled('lifetime_value') %}
 
 with
 
@@ -50,6 +51,16 @@ churn_predictions as (
 
 {% endif %}
 
+{% if has_values %}
+
+lifetime_values as (
+
+    select * from {{ ref('coterie__customer_lifetime_values') }}
+
+),
+
+{% endif %}
+
 customers as (
 
     select
@@ -85,12 +96,19 @@ customers as (
         purchase_predictions.probability as purchase_probability_30d,
         churn_predictions.probability as churn_probability_90d,
         coalesce(purchase_predictions.score_status, 'disabled') as purchase_score_status_30d,
-        coalesce(churn_predictions.score_status, 'disabled') as churn_score_status_90d
+        coalesce(churn_predictions.score_status, 'disabled') as churn_score_status_90d,
         {% else %}
         null as purchase_probability_30d,
         null as churn_probability_90d,
         'disabled' as purchase_score_status_30d,
-        'disabled' as churn_score_status_90d
+        'disabled' as churn_score_status_90d,
+        {% endif %}
+        {% if has_values %}
+        lifetime_values.predicted_value_365d,
+        coalesce(lifetime_values.value_status, 'disabled') as value_status
+        {% else %}
+        null as predicted_value_365d,
+        'disabled' as value_status
         {% endif %}
 
     from customer_features
@@ -111,6 +129,11 @@ customers as (
 
     left join churn_predictions
         on customer_features.customer_id = churn_predictions.customer_id
+    {% endif %}
+
+    {% if has_values %}
+    left join lifetime_values
+        on customer_features.customer_id = lifetime_values.customer_id
     {% endif %}
 
 )
@@ -134,9 +157,9 @@ select
     cast(segment_name as string) as segment_name,
     cast(purchase_probability_30d as double) as purchase_probability_30d,
     cast(churn_probability_90d as double) as churn_probability_90d,
-    cast(null as decimal(18, 2)) as predicted_value_365d,
+    cast(predicted_value_365d as decimal(18, 2)) as predicted_value_365d,
     cast(purchase_score_status_30d as string) as purchase_score_status_30d,
     cast(churn_score_status_90d as string) as churn_score_status_90d,
-    'disabled' as value_status
+    cast(value_status as string) as value_status
 
 from customers

@@ -1,31 +1,30 @@
+{% set topics = coterie.tested_topics() %}
+
 with
 
 metrics as (
 
-    select * from {{ ref('int_coterie__backtest_metrics') }}
-
-),
-
-versions as (
-
+    {% for topic in topics %}
+    {{ 'union all' if not loop.first }}
     select
-        model_name,
-        model_version
+        metrics.model_name,
+        metrics.model_version,
+        metrics.origin,
+        metrics.scorer_name,
+        metrics.group_name,
+        metrics.group_value,
+        metrics.metric_name,
+        metrics.metric_value,
+        metrics.interval_lower,
+        metrics.interval_upper
 
-    from {{ ref('int_coterie__propensity_versions') }}
+    from {{ ref(topic.metrics) }} as metrics
 
-),
-
-model_metrics as (
-
-    select metrics.*
-
-    from metrics
-
-    inner join versions
+    inner join {{ ref(topic.versions) }} as versions
         on
             metrics.model_name = versions.model_name
             and metrics.model_version = versions.model_version
+    {% endfor %}
 
 )
 
@@ -41,4 +40,4 @@ select
     cast(interval_lower as double) as interval_lower,
     cast(interval_upper as double) as interval_upper
 
-from model_metrics
+from metrics

@@ -1,24 +1,99 @@
 {% set gates = coterie.settings('gates') %}
+{% set has_propensity = coterie.is_topic_enabled('propensity') %}
+{% set has_values = coterie.is_topic_enabled('lifetime_value') %}
 
 with
 
 models as (
 
+    {% if has_propensity %}
     {% for prediction in coterie.modelled_predictions() %}
     {{ 'union all' if not loop.first }}
-    select '{{ prediction.name }}' as model_name
+    select
+        '{{ prediction.name }}' as model_name,
+        {{ gates.min_training_negative_count }} as min_negative_count,
+        'Nothing has been fitted, so scores are withheld.' as never_fitted_reason
     {% endfor %}
+    {% endif %}
+    {% if has_values %}
+    {% for horizon in coterie.value_horizons() %}
+    {{ 'union all' if has_propensity or not loop.first }}
+    select
+        'value_{{ horizon }}d' as model_name,
+        0 as min_negative_count,
+        'Nothing has been fitted, so the means of cohorts stand in.' as never_fitted_reason
+    {% endfor %}
+    {% endif %}
 
 ),
 
 versions as (
 
-    select * from {{ ref('int_coterie__propensity_versions') }}
+    {% if has_propensity %}
+    select
+        model_name,
+        model_version,
+        fitted_as_of,
+        data_through,
+        horizon_days,
+        horizon_days as learned_horizon_days,
+        settings,
+        training_fingerprint,
+        training_row_count,
+        positive_count,
+        origin_count,
+        first_origin,
+        last_origin,
+        learner,
+        max_iter,
+        calibration,
+        bin_set_id,
+        gate_status,
+        gate_reason,
+        has_current_settings,
+        is_newest,
+        is_champion,
+        champion_reason
+
+    from {{ ref('int_coterie__propensity_versions') }}
+    {% endif %}
+
+    {{ 'union all' if has_propensity and has_values }}
+
+    {% if has_values %}
+    select
+        model_name,
+        model_version,
+        fitted_as_of,
+        data_through,
+        horizon_days,
+        learned_horizon_days,
+        settings,
+        training_fingerprint,
+        training_row_count,
+        buyer_count as positive_count,
+        origin_count,
+        first_origin,
+        last_origin,
+        learner,
+        max_iter,
+        calibration,
+        bin_set_id,
+        gate_status,
+        gate_reason,
+        has_current_settings,
+        is_newest,
+        is_champion,
+        champion_reason
+
+    from {{ ref('int_coterie__value_versions') }}
+    {% endif %}
 
 ),
 
 training_counts as (
 
+    {% if has_propensity %}
     select
         model_name,
         count(*) as row_count,
@@ -27,6 +102,23 @@ training_counts as (
     from {{ ref('int_coterie__propensity_training_rows') }}
 
     group by model_name
+    {% endif %}
+    {% if has_values %}
+    {% for horizon in coterie.value_horizons() %}
+    {{ 'union all' if has_propensity or not loop.first }}
+
+    select
+        'value_{{ horizon }}d' as model_name,
+        count(amount_{{ horizon }}d) as row_count,
+        count(case when amount_{{ horizon }}d > 0 then 1 end) as positive_count
+
+    from {{ ref('int_coterie__value_outcomes') }}
+
+    where
+        order_day_count > 0
+        and not is_scoring_date
+    {% endfor %}
+    {% endif %}
 
 ),
 
@@ -35,10 +127,12 @@ model_versions as (
     -- A model that was never fitted has one row that says what there is to learn from.
     select
         models.model_name,
+        models.min_negative_count,
         coalesce(versions.model_version, 'none') as model_version,
         versions.fitted_as_of,
         versions.data_through,
         versions.horizon_days,
+        versions.learned_horizon_days,
         versions.settings,
         versions.training_fingerprint,
         coalesce(versions.training_row_count, training_counts.row_count, 0) as training_row_count,
@@ -55,8 +149,7 @@ model_versions as (
         coalesce(versions.has_current_settings, true) as has_current_settings,
         coalesce(versions.is_newest, false) as is_newest,
         coalesce(versions.is_champion, false) as is_champion,
-        coalesce(versions.champion_reason, 'Nothing has been fitted, so scores are withheld.')
-            as champion_reason
+        coalesce(versions.champion_reason, models.never_fitted_reason) as champion_reason
 
     from models
 
@@ -78,8 +171,7 @@ explained as (
             case
                 when
                     positive_count >= {{ gates.min_training_positive_count }}
-                    and training_row_count - positive_count
-                    >= {{ gates.min_training_negative_count }}
+                    and training_row_count - positive_count >= min_negative_count
                     then
                         'Nothing had been fitted by this date, and a build as of a date before '
                         || 'the newest version fits nothing.'
@@ -87,7 +179,7 @@ explained as (
             'Too little to learn from: ' || cast(positive_count as string) || ' outcomes and '
             || cast(training_row_count - positive_count as string)
             || ' non-outcomes on past dates, where {{ gates.min_training_positive_count }} and '
-            || '{{ gates.min_training_negative_count }} are needed.'
+            || cast(min_negative_count as string) || ' are needed.'
         ) as gate_words
 
     from model_versions
@@ -100,6 +192,7 @@ select
     fitted_as_of,
     data_through,
     cast(horizon_days as bigint) as horizon_days,
+    cast(learned_horizon_days as bigint) as learned_horizon_days,
     settings,
     cast(training_fingerprint as string) as fingerprint,
     cast(training_row_count as bigint) as training_row_count,

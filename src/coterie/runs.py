@@ -23,9 +23,9 @@ def read_run(
         One row per topic: topic, settings_text (JSON), settings_hash, refit_interval_days,
         is_empty, package_version.
     as_of : pa.Table
-        At most one row: as_of_date, data_through.
+        At most one row: as_of_date, data_through, first_ordered_on.
     topic : str
-        ``feature_bins``, ``propensity`` or ``segmentation``.
+        ``feature_bins``, ``lifetime_value``, ``propensity``, ``segmentation`` or ``value``.
 
     Returns
     -------
@@ -33,7 +33,8 @@ def read_run(
         None where there is nothing to look at.
     settings : dict
         The settings of the topic with ``settings_hash``, ``bin_settings_hash``,
-        ``refit_interval_days``, ``is_empty`` and ``data_through`` beside them.
+        ``refit_interval_days``, ``is_empty``, ``data_through`` and ``first_ordered_on`` beside
+        them.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def read_run(
         If the installed library is not of the version of the dbt package.
     """
     rows = {row["topic"]: row for row in fit_settings.to_pylist()}
-    dates = as_of.select(["as_of_date", "data_through"]).to_pylist()
+    dates = as_of.select(["as_of_date", "data_through", "first_ordered_on"]).to_pylist()
     as_of_date = tables.as_date(dates[0]["as_of_date"]) if dates else None
     if topic not in rows:
         return None, {"is_empty": True}
@@ -58,4 +59,5 @@ def read_run(
         "refit_interval_days": row["refit_interval_days"],
         "is_empty": row["is_empty"],
         "data_through": tables.as_date(dates[0]["data_through"]) if dates else None,
+        "first_ordered_on": tables.as_date(dates[0]["first_ordered_on"]) if dates else None,
     }
