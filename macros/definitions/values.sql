@@ -48,6 +48,16 @@
 {%- endmacro %}
 
 
+{# Whether a cohort has never ordered, once, or again. #}
+{% macro cohort_kind() %}
+    case
+        when cohort = 'prospect' then 'prospect'
+        when cohort like 'once%' then 'once'
+        else 'repeat'
+    end
+{%- endmacro %}
+
+
 {#
     The ends of an interval of 80 %, as the levels of the quantiles it lies between: where nothing at
     all is likely enough it begins at 0 and leaves out the fifth at the top, else a tenth at each end.

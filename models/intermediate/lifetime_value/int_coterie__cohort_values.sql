@@ -16,7 +16,12 @@ as_of_dates as (
 
 cohorts as (
 
-    select distinct cohort from value_outcomes
+    -- Once, again, or never: the kind of a cohort is what its name begins with.
+    select distinct
+        cohort,
+        {{ coterie.cohort_kind() }} as kind
+
+    from value_outcomes
 
 ),
 
@@ -28,6 +33,7 @@ amounts as (
         {{ horizon }} as horizon_days,
         {{ coterie.days_after('as_of_date', horizon) }} as closed_on,
         cohort,
+        {{ coterie.cohort_kind() }} as kind,
         amount_{{ horizon }}d as amount
 
     from value_outcomes
@@ -37,19 +43,26 @@ amounts as (
 
 ),
 
-learned as (
+{% for level in ['cohort', 'kind'] %}
+learned_by_{{ level }} as (
 
     -- A date may learn from what had been observed by it.
     select
         as_of_dates.as_of_date,
         amounts.horizon_days,
-        amounts.cohort,
+        amounts.{{ level }},
         count(*) as row_count,
-        sum(amounts.amount) as amount,
-        cast(count(case when amounts.amount = 0 then 1 end) as double) / count(*) as no_spend_share,
-        {{ coterie.quantile('cast(amounts.amount as double)', 0.1) }} as quantile_10,
-        {{ coterie.quantile('cast(amounts.amount as double)', 0.8) }} as quantile_80,
-        {{ coterie.quantile('cast(amounts.amount as double)', 0.9) }} as quantile_90
+        cast(sum(amounts.amount) as double) as amount,
+        cast(sum(amounts.amount) as double) / count(*) as mean_amount,
+        {%- set is_likely = 'count(case when amounts.amount = 0 then 1 end) < 0.1 * count(*)' %}
+        case
+            when {{ is_likely }} then {{ coterie.quantile('cast(amounts.amount as double)', 0.1) }}
+            else 0
+        end as lower_amount,
+        case
+            when {{ is_likely }} then {{ coterie.quantile('cast(amounts.amount as double)', 0.9) }}
+            else {{ coterie.quantile('cast(amounts.amount as double)', 0.8) }}
+        end as upper_amount
 
     from as_of_dates
 
@@ -59,33 +72,18 @@ learned as (
     group by
         as_of_dates.as_of_date,
         amounts.horizon_days,
-        amounts.cohort
+        amounts.{{ level }}
 
 ),
 
-buyers as (
-
-    select
-        as_of_date,
-        horizon_days,
-        cast(sum(amount) as double) / sum(row_count) as mean_amount
-
-    from learned
-
-    where cohort != 'prospect'
-
-    group by
-        as_of_date,
-        horizon_days
-
-),
-
+{% endfor %}
 grid as (
 
     select
         as_of_dates.as_of_date,
         horizons.horizon_days,
-        cohorts.cohort
+        cohorts.cohort,
+        cohorts.kind
 
     from as_of_dates
 
@@ -100,86 +98,80 @@ grid as (
 
 ),
 
-quarters as (
+learned as (
 
-    -- Of 90 days most is known. A cohort of few is pulled to the mean of all buyers, as if ten of
-    -- them had spent that.
     select
         grid.as_of_date,
+        grid.horizon_days,
         grid.cohort,
-        case
-            when grid.cohort = 'prospect'
-                then cast(learned.amount as double) / learned.row_count
-            else
-                (coalesce(cast(learned.amount as double), 0) + 10 * buyers.mean_amount)
-                / (coalesce(learned.row_count, 0) + 10)
-        end as mean_amount,
-        buyers.mean_amount as buyer_mean_amount,
-        learned.no_spend_share,
-        learned.quantile_10,
-        learned.quantile_80,
-        learned.quantile_90
+        coalesce(of_cohort.row_count, 0) as row_count,
+        coalesce(of_cohort.amount, 0) as amount,
+        of_kind.mean_amount as kind_mean_amount,
+        case when of_cohort.row_count >= 30 then of_cohort.lower_amount end as lower_amount,
+        case when of_cohort.row_count >= 30 then of_cohort.upper_amount end as upper_amount,
+        of_kind.lower_amount as kind_lower_amount,
+        of_kind.upper_amount as kind_upper_amount
 
     from grid
 
-    left join buyers
+    left join learned_by_cohort as of_cohort
         on
-            grid.as_of_date = buyers.as_of_date
-            and grid.horizon_days = buyers.horizon_days
+            grid.as_of_date = of_cohort.as_of_date
+            and grid.horizon_days = of_cohort.horizon_days
+            and grid.cohort = of_cohort.cohort
 
-    left join learned
+    left join learned_by_kind as of_kind
         on
-            grid.as_of_date = learned.as_of_date
-            and grid.horizon_days = learned.horizon_days
-            and grid.cohort = learned.cohort
+            grid.as_of_date = of_kind.as_of_date
+            and grid.horizon_days = of_kind.horizon_days
+            and grid.kind = of_kind.kind
 
-    where grid.horizon_days = 90
+),
+
+quarters as (
+
+    -- Of 90 days most is known. A cohort of few is pulled to the mean of its kind, as if ten more
+    -- had spent that.
+    select
+        as_of_date,
+        cohort,
+        (amount + 10 * kind_mean_amount) / (row_count + 10) as mean_amount,
+        kind_mean_amount,
+        coalesce(lower_amount, kind_lower_amount) as lower_amount,
+        coalesce(upper_amount, kind_upper_amount) as upper_amount
+
+    from learned
+
+    where horizon_days = 90
 
 ),
 
 scaled as (
 
-    -- What 90 days bring a cohort, as so many days as the horizon has bring all buyers more.
+    -- A cohort brings more than in 90 days as its kind does; where no window was ever observed to
+    -- its end, as it has more days.
     select
-        grid.as_of_date,
-        grid.horizon_days,
-        grid.cohort,
-        coalesce(learned.row_count, 0) as row_count,
-        coalesce(cast(learned.amount as double), 0) as amount,
-        quarters.mean_amount
-        * coalesce(
-            buyers.mean_amount / nullif(quarters.buyer_mean_amount, 0), grid.horizon_days / 90.0
-        ) as prior_amount,
+        learned.as_of_date,
+        learned.horizon_days,
+        learned.cohort,
+        learned.row_count,
+        learned.amount,
+        learned.lower_amount,
+        learned.upper_amount,
+        quarters.mean_amount as quarter_mean_amount,
+        quarters.lower_amount as quarter_lower_amount,
+        quarters.upper_amount as quarter_upper_amount,
         coalesce(
-            buyers.mean_amount / nullif(quarters.buyer_mean_amount, 0), grid.horizon_days / 90.0
-        ) as scale,
-        coalesce(learned.row_count >= 30, false) as is_observed,
-        learned.no_spend_share,
-        learned.quantile_10,
-        learned.quantile_80,
-        learned.quantile_90,
-        quarters.no_spend_share as quarter_no_spend_share,
-        quarters.quantile_10 as quarter_quantile_10,
-        quarters.quantile_80 as quarter_quantile_80,
-        quarters.quantile_90 as quarter_quantile_90
+            learned.kind_mean_amount / nullif(quarters.kind_mean_amount, 0),
+            learned.horizon_days / 90.0
+        ) as scale
 
-    from grid
+    from learned
 
-    left join quarters
+    inner join quarters
         on
-            grid.as_of_date = quarters.as_of_date
-            and grid.cohort = quarters.cohort
-
-    left join buyers
-        on
-            grid.as_of_date = buyers.as_of_date
-            and grid.horizon_days = buyers.horizon_days
-
-    left join learned
-        on
-            grid.as_of_date = learned.as_of_date
-            and grid.horizon_days = learned.horizon_days
-            and grid.cohort = learned.cohort
+            learned.as_of_date = quarters.as_of_date
+            and learned.cohort = quarters.cohort
 
 ),
 
@@ -190,29 +182,9 @@ cohort_values as (
         horizon_days,
         cohort,
         row_count,
-        round((amount + 10 * prior_amount) / (row_count + 10), 6) as mean_amount,
-        round(
-            case
-                when is_observed
-                    then case when no_spend_share < 0.1 then quantile_10 else 0 end
-                else
-                    scale * case when quarter_no_spend_share < 0.1 then quarter_quantile_10 else 0 end
-            end,
-            6
-        ) as lower_amount,
-        round(
-            case
-                when is_observed
-                    then case when no_spend_share < 0.1 then quantile_90 else quantile_80 end
-                else
-                    scale
-                    * case
-                        when quarter_no_spend_share < 0.1 then quarter_quantile_90
-                        else quarter_quantile_80
-                    end
-            end,
-            6
-        ) as upper_amount
+        round((amount + 10 * scale * quarter_mean_amount) / (row_count + 10), 6) as mean_amount,
+        round(coalesce(lower_amount, scale * quarter_lower_amount), 6) as lower_amount,
+        round(coalesce(upper_amount, scale * quarter_upper_amount), 6) as upper_amount
 
     from scaled
 
