@@ -32,6 +32,20 @@ SCORES = """
     order by prediction_name
 """
 
+VALUES = """
+    select
+        value_status as status,
+        method,
+        count(*) as customers,
+        round(sum(predicted_value_365d), 0) as "value in the next year",
+        round(avg(predicted_value_365d), 2) as "mean",
+        count(expected_next_order_on) as "with a next order",
+        count(*) filter (where is_overdue) as overdue
+    from {schema}.coterie__customer_lifetime_values
+    group by value_status, method
+    order by customers desc, method
+"""
+
 VERSIONS = """
     select
         model_name as model,
@@ -42,6 +56,36 @@ VERSIONS = """
     from {schema}.coterie__model_versions
     where is_newest or model_version = 'none'
     order by model_name
+"""
+
+VALUE_METRICS = """
+    with
+
+    pooled as (
+
+        select *
+        from {schema}.coterie__model_metrics
+        inner join {schema}.coterie__model_versions using (model_name, model_version)
+        where is_newest and origin = 'pooled' and group_name = 'all'
+
+    )
+
+    select
+        model_name as model,
+        scorer_name as scorer,
+        round(max(metric_value) filter (where metric_name = 'normalised_gini'), 3)
+            as "normalised Gini",
+        round(max(metric_value) filter (where metric_name = 'mae'), 2) as "mean absolute error",
+        round(max(metric_value) filter (where metric_name = 'predicted_over_observed'), 2)
+            as "predicted / observed",
+        round(max(metric_value) filter (where metric_name = 'top_decile_share'), 3)
+            as "share of the top tenth",
+        round(max(metric_value) filter (where metric_name = 'interval_coverage'), 3)
+            as "in the interval of 80 %"
+    from pooled
+    where starts_with(model_name, 'value_')
+    group by model_name, scorer_name
+    order by model_name, "normalised Gini" desc
 """
 
 METRICS = """
@@ -67,6 +111,7 @@ METRICS = """
         round(max(metric_value) filter (where metric_name = 'top_decile_lift'), 1)
             as "top-decile lift"
     from pooled
+    where not starts_with(model_name, 'value_')
     group by model_name, scorer_name
     order by model_name, "log loss"
 """
@@ -82,6 +127,11 @@ order by net_amount desc limit 10;
 select customer_id, round(probability, 3) as probability, reason_1_sentence, reason_2_sentence
 from {schema}.coterie__customer_predictions
 where score_status = 'scored' order by probability desc, customer_id limit 10;
+
+-- Who is worth most in the next year, within which limits, and when they order next
+select customer_id, predicted_value_365d, value_lower_365d, value_upper_365d, expected_next_order_on
+from {schema}.coterie__customer_lifetime_values
+where value_status = 'scored' order by predicted_value_365d desc, customer_id limit 10;
 
 -- How far to trust it: the model beside its baselines, on dates after those it learnt from
 select origin, scorer_name, metric_name, metric_value, interval_lower, interval_upper
@@ -140,9 +190,16 @@ def summarise(database: Path) -> str:
                 parts.append(f"Segments ({name})\n" + table(SEGMENTS, segmentation=name))
         if "coterie__customer_predictions" in marts:
             parts.append("Predictions\n" + table(SCORES))
+        if "coterie__customer_lifetime_values" in marts:
+            parts.append("What customers are worth\n" + table(VALUES))
+        if "coterie__model_versions" in marts:
             parts.append("Models and their gates\n" + table(VERSIONS))
-            parts.append("Quality on later dates, pooled, beside the baselines\n" + table(METRICS))
-        parts.append("Three queries to try\n" + QUERIES.format(schema=plain_schema))
+        quality = "Quality of {} on later dates, pooled, beside the baselines\n"
+        if "coterie__customer_predictions" in marts:
+            parts.append(quality.format("predictions") + table(METRICS))
+        if "coterie__customer_lifetime_values" in marts:
+            parts.append(quality.format("values") + table(VALUE_METRICS))
+        parts.append("Four queries to try\n" + QUERIES.format(schema=plain_schema))
         parts.append(f"The database: {database.resolve()}")
     return "\n\n".join(parts)
 
