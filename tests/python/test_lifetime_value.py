@@ -484,6 +484,18 @@ def test_customers_who_leave_alike_put_b_at_its_bound(make, seed):
     assert 0 <= wider.log_likelihood_ - model.log_likelihood_ < 0.01
 
 
+@pytest.mark.parametrize("make", MODELS)
+def test_few_states_of_any_kind_are_searched_to_the_end(make):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        count = rng.integers(4, 20)
+        x = rng.integers(0, 30, count)
+        age = rng.uniform(1, 10 ** rng.uniform(0, 3), count)
+        t_x = np.where(x > 0, age * rng.uniform(0.01, 1, count), 0)
+        weight = 10 ** rng.uniform(0, 6, count)
+        assert make().fit(np.column_stack([x, t_x, age]), sample_weight=weight).is_converged_
+
+
 @pytest.mark.parametrize("base", [1e-4, 0.5, 99.0, 101.0, 1e4, 1e8])
 @pytest.mark.parametrize("count", [0, 1, 7, 300])
 def test_rising_factorials_keep_their_digits(base, count):
