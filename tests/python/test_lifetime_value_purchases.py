@@ -17,13 +17,14 @@ from scipy.stats import gamma
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from coterie import lifetime_value
 from coterie.lifetime_value import (
     NBD_PARAMETERS_SCHEMA,
     PARAMETERS,
     BetaGeometricNBD,
     ModifiedBetaGeometricNBD,
     fit_nbd_parameters,
+    fitting,
+    purchases,
     unrounded_weeks,
 )
 
@@ -270,7 +271,7 @@ def test_slopes_and_curvature_are_those_of_finite_differences(logs, first_chance
     age = rng.uniform(0.5, 3, 30)
     t_x = np.where(x > 0, age * rng.uniform(0.01, 1, 30), 0)
     weight = rng.uniform(0.1, 9, 30)
-    likelihood = lifetime_value._Likelihood(x, t_x, age, weight, first_chances)
+    likelihood = purchases._Likelihood(x, t_x, age, weight, first_chances)
     logs = np.array(logs)
     steps = 1e-5 * np.eye(4)
     value, gradient = likelihood.loss(logs)
@@ -500,7 +501,7 @@ def test_few_states_of_any_kind_are_searched_to_the_end(make):
 @pytest.mark.parametrize("count", [0, 1, 7, 300])
 def test_rising_factorials_keep_their_digits(base, count):
     exact = math.fsum(math.log(base + step) for step in range(count))
-    found = lifetime_value._log_rising(base, np.array([float(count)]))
+    found = fitting.log_rising(base, np.array([float(count)]))
     np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-13)
 
 

@@ -15,20 +15,21 @@ import datetime
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.optimize import minimize
-from scipy.special import expit, gammaln, polygamma, psi
-from sklearn.base import BaseEstimator
+from scipy.special import expit, polygamma, psi
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
+from coterie.lifetime_value.fitting import (
+    MaximumLikelihoodModel,
+    checked_weights,
+    distinct_rows,
+    log_rising,
+)
 
 logger = logging.getLogger("coterie")
 
@@ -64,18 +65,6 @@ MIN_STATE_COUNT = len(PARAMETERS)
 START_R = (0.3, 1.0)
 START_ALPHA = (0.3, 1.0)
 START_A_B = ((0.3, 1.5), (1.0, 2.0), (1.0, 8.0))
-# The search runs from this many of them, the most likely.
-START_COUNT = 3
-# Slope of the mean log-likelihood in the log of a parameter up to which a fit has converged.
-MAX_SLOPE = 1e-7
-# Curvature, as a share of the largest one, below which it is rounding error.
-FLAT = 1e-11
-# Rounding error of the mean log-likelihood, as a share of it; changes below it say nothing.
-LOSS_ROUNDING = 1e-13
-# From here on three terms of Stirling's series are exact.
-STIRLING_FROM = 100.0
-# How often a Newton step is halved before the search gives up; 2^-30 of it changes nothing.
-MAX_HALVINGS = 30
 # Nodes of the quadrature over the probability to leave, and the logarithm of the density, below
 # its peak, at which it ends. Errors stay under 1e-9 of the value where a and b are 0.03 to 30, and
 # under 1e-6 between all default bounds.
@@ -85,39 +74,7 @@ TAIL_LOG_DENSITY = 40.0
 CHUNK_ROWS = 8192
 
 
-@dataclass(frozen=True)
-class Convergence:
-    """How the search for the parameters ended.
-
-    Attributes
-    ----------
-    is_converged : bool
-        The slopes have vanished, but for parameters at a bound, and the likelihood has a peak
-        there in the other parameters.
-    message : str
-    n_iter : int
-        Iterations from the best start.
-    evaluation_count : int
-        Evaluations of the likelihood, from all starts.
-    max_slope : float
-        Largest absolute slope of the mean log-likelihood in the log of a parameter, not counting
-        slopes that point out of the bounds.
-    start_log_likelihoods : tuple of float
-        What each start led to, the most likely start first.
-    at_bounds : tuple of str
-        Parameters that ended at a bound; they have no standard error.
-    """
-
-    is_converged: bool
-    message: str
-    n_iter: int
-    evaluation_count: int
-    max_slope: float
-    start_log_likelihoods: tuple[float, ...]
-    at_bounds: tuple[str, ...]
-
-
-class _BetaGeometricModel(BaseEstimator):
+class _BetaGeometricModel(MaximumLikelihoodModel):
     """What BG/NBD and MBG/NBD share: all but the number of chances to leave.
 
     With k chances passed (x for BG/NBD, x + 1 for MBG/NBD) the likelihood of a state is, up to
@@ -131,12 +88,10 @@ class _BetaGeometricModel(BaseEstimator):
     having left, and with differences of logarithms written as ``log1p``.
     """
 
+    _names = PARAMETERS
+    _column_count = 3
     # Chances to leave that a customer without a repeat purchase has passed.
     _first_chances: int
-
-    def __init__(self, bounds: tuple[float, float] = (1e-4, 1e4), max_iter: int = 200):
-        self.bounds = bounds
-        self.max_iter = max_iter
 
     def fit(self, X: Any, sample_weight: Any = None) -> _BetaGeometricModel:
         """Find the most likely parameters.
@@ -164,7 +119,7 @@ class _BetaGeometricModel(BaseEstimator):
         """
         self._check_parameters()
         X = _checked_states(X)
-        states, weight = _distinct_states(X, _checked_weights(sample_weight, len(X)))
+        states, weight = distinct_rows(X, checked_weights(sample_weight, len(X)))
         if not (states[:, 0] > 0).any():
             raise ValueError(
                 "X has no repeat purchase in a row of positive weight, and without one nothing "
@@ -180,40 +135,8 @@ class _BetaGeometricModel(BaseEstimator):
         likelihood = _Likelihood(
             states[:, 0], states[:, 1] / scale, states[:, 2] / scale, weight, self._first_chances
         )
-        with threadpool_limits(1):
-            search = _Search(likelihood, np.log(self.bounds), self.max_iter)
-            found = search.run()
-            self.covariance_ = search.covariance(found) / weight.sum()
-            self._set_parameters(np.exp(found) * [1, scale, 1, 1])
-            # Of the states in their own unit of time.
-            self.log_likelihood_ = float(weight @ self.score_samples(states))
-        errors = self._parameters() * np.sqrt(np.diagonal(self.covariance_))
-        self.standard_errors_ = dict(zip(PARAMETERS, errors.tolist(), strict=True))
-        self.convergence_ = Convergence(
-            is_converged=search.is_converged,
-            message=search.message,
-            n_iter=search.n_iter,
-            evaluation_count=likelihood.evaluation_count,
-            max_slope=search.max_slope,
-            start_log_likelihoods=tuple(
-                float(self.log_likelihood_ - (loss - search.loss) * weight.sum())
-                for loss in search.start_losses
-            ),
-            at_bounds=tuple(
-                name
-                for name, free in zip(PARAMETERS, search.is_free(found), strict=True)
-                if not free
-            ),
-        )
-        self.is_converged_ = search.is_converged
-        self.n_iter_ = search.n_iter
-        if not self.is_converged_:
-            warnings.warn(
-                f"{type(self).__name__} has not converged: {search.message}; raise max_iter, or "
-                "widen bounds.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        log_bounds = np.tile(np.log(self.bounds), (len(PARAMETERS), 1))
+        self._learn(likelihood, log_bounds, np.array([1, scale, 1, 1]), states, weight)
         return self
 
     @classmethod
@@ -230,14 +153,7 @@ class _BetaGeometricModel(BaseEstimator):
         ValueError
             If one of them is not a number above 0.
         """
-        parameters = np.array([r, alpha, a, b], dtype=np.float64)
-        if not (np.isfinite(parameters).all() and (parameters > 0).all()):
-            raise ValueError(
-                f"r, alpha, a and b are {parameters.tolist()}; give numbers above 0, as fitted."
-            )
-        model = cls()
-        model._set_parameters(parameters)
-        return model
+        return cls._from_parameters(r=r, alpha=alpha, a=a, b=b)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Give the log-likelihood of each row.
@@ -255,7 +171,7 @@ class _BetaGeometricModel(BaseEstimator):
         x, t_x, age = self._read_states(X)
         k = x + self._first_chances
         a, b = self.a_, self.b_
-        alive = _log_rising(self.r_, x) + _log_rising(b, k) - _log_rising(a + b, k)
+        alive = log_rising(self.r_, x) + log_rising(b, k) - log_rising(a + b, k)
         alive -= self.r_ * np.log1p(age / self.alpha_) + x * np.log(self.alpha_ + age)
         return alive + np.logaddexp(0, self._log_odds_gone(x, t_x, age))
 
@@ -358,25 +274,6 @@ class _BetaGeometricModel(BaseEstimator):
         check_is_fitted(self)
         x, t_x, age = _checked_states(X).T
         return x, t_x, age
-
-    def _set_parameters(self, parameters: np.ndarray) -> None:
-        self.r_, self.alpha_, self.a_, self.b_ = parameters.tolist()
-        self.n_features_in_ = 3
-
-    def _parameters(self) -> np.ndarray:
-        return np.array([getattr(self, f"{name}_") for name in PARAMETERS])
-
-    def _check_parameters(self) -> None:
-        try:
-            lower, upper = (float(bound) for bound in self.bounds)
-        except (TypeError, ValueError):
-            lower, upper = np.nan, np.nan
-        if not 0 < lower < 1 < upper < np.inf:
-            raise ValueError(
-                f"bounds is {self.bounds!r}; give two numbers, one between 0 and 1 and one above 1."
-            )
-        if not self.max_iter >= 1:
-            raise ValueError(f"max_iter is {self.max_iter}; give 1 or more.")
 
 
 class BetaGeometricNBD(_BetaGeometricModel):
@@ -663,6 +560,15 @@ class _Likelihood:
         self.earlier = np.where(self.chances > 0, self.chances - 1, 0)
         self.evaluation_count = 0
 
+    def starts(self) -> list[np.ndarray]:
+        """Give where a search may start."""
+        return [
+            np.log([r, multiple * r / self.rate, a, b])
+            for r in START_R
+            for multiple in START_ALPHA
+            for a, b in START_A_B
+        ]
+
     def loss(self, logs: np.ndarray) -> tuple[float, np.ndarray]:
         """Give the negative mean log-likelihood and its gradient in the logs of r, alpha, a, b."""
         self.evaluation_count += 1
@@ -672,7 +578,7 @@ class _Likelihood:
         shape = r + self.x
         odds = (np.log(a) - np.log(b + self.earlier))[self.place] + shape * log_wait
         log_age = np.log1p(self.ages / alpha)
-        value = w @ (_log_rising(r, x) + _log_rising(b, k) - _log_rising(a + b, k))
+        value = w @ (log_rising(r, x) + log_rising(b, k) - log_rising(a + b, k))
         value -= r * (self.age_weight @ log_age) + self.age_purchases @ (log_age + np.log(alpha))
         value += self.weight @ np.logaddexp(0, odds)
 
@@ -724,168 +630,6 @@ class _Likelihood:
         second[1, 0] = second[0, 1]
         # From the parameters to their logs; the slopes are those of the log-likelihood.
         return -second * np.outer(parameters, parameters) + np.diag(self.loss(logs)[1])
-
-
-class _Search:
-    """Bounded search for the least loss: L-BFGS-B from a few starts, then Newton's method."""
-
-    def __init__(self, likelihood: _Likelihood, log_bounds: np.ndarray, max_iter: int):
-        self.likelihood = likelihood
-        self.lower, self.upper = log_bounds
-        self.max_iter = max_iter
-        self.is_converged = False
-        self.message = ""
-        self.n_iter = 0
-        self.loss = np.inf
-        self.max_slope = np.inf
-        self.start_losses: list[float] = []
-
-    def starts(self) -> list[np.ndarray]:
-        """Give the most likely of some fixed starts."""
-        starts = [
-            np.clip(np.log([r, multiple * r / self.likelihood.rate, a, b]), self.lower, self.upper)
-            for r in START_R
-            for multiple in START_ALPHA
-            for a, b in START_A_B
-        ]
-        losses = [self.likelihood.loss(start)[0] for start in starts]
-        return [starts[place] for place in np.argsort(losses, kind="stable")[:START_COUNT]]
-
-    def run(self) -> np.ndarray:
-        """Search from each start, and refine the best end; gives the logs of the parameters."""
-        ends = []
-        for start in self.starts():
-            end = minimize(
-                self.likelihood.loss,
-                start,
-                jac=True,
-                method="L-BFGS-B",
-                bounds=[(self.lower, self.upper)] * len(start),
-                # Newton's method finishes the best one, so this needs to come near only.
-                options={"maxiter": self.max_iter, "ftol": 1e-12, "gtol": 1e-6},
-            )
-            ends.append(end)
-        self.start_losses = [float(end.fun) for end in ends]
-        # The first among equals: starts that end alike differ by rounding only.
-        best = min(ends, key=lambda end: round(float(end.fun), 9))
-        self.n_iter = int(best.nit)
-        logs = self._refined(best.x)
-        self.loss, gradient = self.likelihood.loss(logs)
-        self.max_slope = self._max_slope(logs, gradient)
-        has_peak = self._factor(logs) is not None
-        self.is_converged = self.max_slope <= MAX_SLOPE and has_peak
-        if self.is_converged:
-            self.message = "the slopes have vanished"
-        elif self.max_slope > MAX_SLOPE:
-            self.message = f"a slope of {self.max_slope:.1g} is left after {self.n_iter} iterations"
-        else:
-            self.message = "the likelihood is flat in some direction, so that many parameters fit"
-        return logs
-
-    def is_free(self, logs: np.ndarray) -> np.ndarray:
-        """Mark the parameters that are not held at a bound by their slope."""
-        return self._is_free(logs, self.likelihood.loss(logs)[1])
-
-    def covariance(self, logs: np.ndarray) -> np.ndarray:
-        """Give the covariance of the logs for one customer; NaN for those at a bound."""
-        covariance = np.full((len(logs), len(logs)), np.nan)
-        free = self.is_free(logs)
-        factor = self._factor(logs)
-        if factor is not None and free.any():
-            covariance[np.ix_(free, free)] = cho_solve(factor, np.eye(free.sum()))
-        return covariance
-
-    def _refined(self, logs: np.ndarray) -> np.ndarray:
-        """Take Newton steps, each as long as it helps, until none does."""
-        loss, gradient = self.likelihood.loss(logs)
-        while self.n_iter < self.max_iter:
-            changed = self._improved(logs, loss, gradient)
-            if changed is None:
-                break
-            logs, loss, gradient = changed
-            self.n_iter += 1
-        return logs
-
-    def _improved(
-        self, logs: np.ndarray, loss: float, gradient: np.ndarray
-    ) -> tuple[np.ndarray, float, np.ndarray] | None:
-        """Go along a Newton step, half as far until it helps; None where even a short one fails."""
-        slope = self._max_slope(logs, gradient)
-        step = self._newton_step(logs, gradient)
-        share = self._share_within_bounds(logs, step)
-        # Near the peak the loss is too flat to compare, and far from it the slopes may grow.
-        rounding = LOSS_ROUNDING * max(1.0, abs(loss))
-        # Once the slopes have vanished, there is nothing to gain but digits.
-        for _ in range(MAX_HALVINGS if slope > MAX_SLOPE else 1):
-            changed = np.clip(logs + share * step, self.lower, self.upper)
-            changed_loss, changed_gradient = self.likelihood.loss(changed)
-            change = changed_loss - loss
-            is_flatter = self._max_slope(changed, changed_gradient) < slope
-            if change < -rounding or (change <= rounding and is_flatter):
-                return changed, changed_loss, changed_gradient
-            share /= 2
-        return None
-
-    def _newton_step(self, logs: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """Go downhill along each axis of the curvature, by no more than a factor e^2.
-
-        Towards a bound the loss is nearly flat, and its curvature may be of either sign. Parameters
-        at a bound that the step would cross stay there (Bertsekas 1982, "Projected Newton methods
-        for optimization problems with simple constraints"); what remains still goes downhill.
-        """
-        free = self._is_free(logs, gradient)
-        curvature = self.likelihood.curvature(logs)
-        while True:
-            step = np.zeros(len(logs))
-            values, axes = np.linalg.eigh(curvature[np.ix_(free, free)])
-            values = np.maximum(np.abs(values), FLAT * np.abs(values).max(initial=1e-300))
-            step[free] = -axes @ ((axes.T @ gradient[free]) / values)
-            is_leaving = ((logs <= self.lower) & (step < 0)) | ((logs >= self.upper) & (step > 0))
-            if not is_leaving.any():
-                return step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-300))
-            free &= ~is_leaving
-
-    def _share_within_bounds(self, logs: np.ndarray, step: np.ndarray) -> float:
-        """Give the share of a step, up to 1, that ends at the first bound on its way.
-
-        Cutting off only the parameter that meets its bound would leave the valley in which others
-        grow with it: a and b do where all customers leave alike.
-        """
-        room = np.where(step > 0, self.upper - logs, self.lower - logs)
-        moves = step != 0
-        return float((room[moves] / step[moves]).min(initial=1.0))
-
-    def _is_free(self, logs: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        return ~(((logs <= self.lower) & (gradient > 0)) | ((logs >= self.upper) & (gradient < 0)))
-
-    def _max_slope(self, logs: np.ndarray, gradient: np.ndarray) -> float:
-        return float(np.abs(gradient[self._is_free(logs, gradient)]).max(initial=0.0))
-
-    def _factor(self, logs: np.ndarray) -> tuple | None:
-        """Factor the curvature in the free parameters; None where it has no peak."""
-        free = self.is_free(logs)
-        try:
-            return cho_factor(self.likelihood.curvature(logs)[np.ix_(free, free)])
-        except LinAlgError:
-            return None
-
-
-def _log_rising(base: Any, count: np.ndarray) -> np.ndarray:
-    """Give the logarithm of the gamma function of base + count over that of base.
-
-    For a large base by Stirling's series: the two logarithms agree in nearly all their digits, and
-    what their difference loses would hide the peak of the likelihood from the search.
-    """
-    base, count = np.broadcast_arrays(np.asarray(base, dtype=np.float64), count)
-    large = np.maximum(base, STIRLING_FROM)
-    sum_ = large + count
-    series = (large - 0.5) * np.log1p(count / large) + count * (np.log(sum_) - 1)
-    series += _stirling_remainder(sum_) - _stirling_remainder(large)
-    return np.where(base >= STIRLING_FROM, series, gammaln(base + count) - gammaln(base))
-
-
-def _stirling_remainder(z: np.ndarray) -> np.ndarray:
-    return (1 / 12 - (1 / 360 - 1 / 1260 / z**2) / z**2) / z
 
 
 def _beta_nodes(a: float, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -953,22 +697,6 @@ def _checked_states(X: Any) -> np.ndarray:
     return X
 
 
-def _checked_weights(sample_weight: Any, count: int) -> np.ndarray:
-    if sample_weight is None:
-        return np.ones(count)
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (count,):
-        raise ValueError(
-            f"sample_weight has the shape {weight.shape}; give one number for each of the {count} "
-            "rows of X."
-        )
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ValueError("sample_weight holds negative or infinite numbers; give weights >= 0.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all rows; give some rows a weight above 0.")
-    return weight
-
-
 def _checked_horizon(horizon: Any, count: int) -> np.ndarray:
     horizon = np.asarray(horizon, dtype=np.float64)
     if horizon.shape not in [(), (count,)]:
@@ -979,13 +707,3 @@ def _checked_horizon(horizon: Any, count: int) -> np.ndarray:
     if not (np.isfinite(horizon) & (horizon >= 0)).all():
         raise ValueError("horizon holds negative or infinite numbers; give a time from 0.")
     return horizon
-
-
-def _distinct_states(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the rows of positive weight, and give each state once with its weights added."""
-    X, weight = X[weight > 0] + 0.0, weight[weight > 0]
-    order = np.lexsort((weight, *X.T[::-1]))
-    X, weight = X[order], weight[order]
-    is_first = np.ones(len(X), dtype=bool)
-    is_first[1:] = (X[1:] != X[:-1]).any(axis=1)
-    return X[is_first], np.add.reduceat(weight, np.flatnonzero(is_first))
