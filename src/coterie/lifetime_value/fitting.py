@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize
-from scipy.special import gammaln
+from scipy.special import gammaln, psi
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
+
+from coterie import tables
 
 # The search runs from this many of the starts, the most likely.
 START_COUNT = 3
@@ -321,22 +326,122 @@ class Search:
             return None
 
 
+def dates_to_fit(
+    states: pa.Table,
+    stored: pa.Table | None,
+    *,
+    as_of_date: datetime.date | None,
+    settings: Mapping[str, Any],
+) -> np.ndarray:
+    """Find the dates that have states but no parameters of these settings, if a fit is due.
+
+    Parameters
+    ----------
+    states : pa.Table
+        Column as_of_date; dates after `as_of_date` are ignored.
+    stored : pa.Table or None
+        Columns fitted_as_of and settings_hash of the parameters fitted so far.
+    as_of_date : date or None
+        None (no data yet) fits nothing.
+    settings : mapping
+        settings_hash, refit_interval_days, and optionally is_empty ("True" fits nothing).
+
+    Returns
+    -------
+    ndarray of datetime64[D], sorted
+        Empty where no fit is due.
+    """
+    nothing = np.array([], dtype="datetime64[D]")
+    as_of_date = tables.as_date(as_of_date)
+    if as_of_date is None or tables.is_true(settings.get("is_empty")) or not states.num_rows:
+        return nothing
+    settings_hash = tables.read_setting(settings, "settings_hash", str)
+    is_due = tables.fit_is_due(
+        stored,
+        as_of_date=as_of_date,
+        settings_hash=settings_hash,
+        refit_interval_days=tables.read_setting(settings, "refit_interval_days", int),
+    )
+    if not is_due:
+        return nothing
+    tables.require_columns(states, ["as_of_date"], "the table of states")
+    found = np.unique(tables.date_array(states["as_of_date"].drop_null()))
+    found = found[found <= np.datetime64(as_of_date, "D")]
+    fitted = tables.matching_rows(stored, settings_hash=settings_hash)
+    return (
+        found if fitted is None else np.setdiff1d(found, tables.date_array(fitted["fitted_as_of"]))
+    )
+
+
+def read_states(
+    states: pa.Table, columns: Sequence[str], name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the date, the state and the number of customers of each row.
+
+    Parameters
+    ----------
+    states : pa.Table, n rows
+        Columns as_of_date, customer_count and `columns`.
+    columns : sequence of str, length f
+        What makes a state.
+    name : str
+        What to call the table in messages.
+
+    Returns
+    -------
+    dates : ndarray of datetime64[D], shape (n,)
+    X : ndarray of float64, shape (n, f)
+    weight : ndarray of float64, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a state is NULL or occurs twice at a date, or a count is NULL or
+        negative.
+    """
+    key = ["as_of_date", *columns]
+    tables.require_columns(states, [*key, "customer_count"], name)
+    states = states.select([*key, "customer_count"])
+    states = states.set_column(0, "as_of_date", states["as_of_date"].cast(pa.date32()))
+    tables.refuse_duplicates(states, key, name)
+    weight = tables.feature_matrix(states, ["customer_count"])[:, 0]
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError(
+            f"the column customer_count of {name} has NULL or negative numbers; count the "
+            "customers of each state."
+        )
+    return tables.date_array(states["as_of_date"]), tables.feature_matrix(states, columns), weight
+
+
 def log_rising(base: Any, count: np.ndarray) -> np.ndarray:
     """Give the logarithm of the gamma function of base + count over that of base.
 
-    For a large base by Stirling's series: the two logarithms agree in nearly all their digits, and
-    what their difference loses would hide the peak of the likelihood from the search.
+    By Stirling's formula: where the base is large, the two logarithms agree in nearly all their
+    digits, and what their difference loses would hide the peak of the likelihood from the search.
     """
-    base, count = np.broadcast_arrays(np.asarray(base, dtype=np.float64), count)
-    large = np.maximum(base, STIRLING_FROM)
-    sum_ = large + count
-    series = (large - 0.5) * np.log1p(count / large) + count * (np.log(sum_) - 1)
-    series += _stirling_remainder(sum_) - _stirling_remainder(large)
-    return np.where(base >= STIRLING_FROM, series, gammaln(base + count) - gammaln(base))
+    sum_ = base + count
+    rising = (base - 0.5) * np.log1p(count / base) + count * (np.log(sum_) - 1)
+    return rising + log_gamma_remainder(sum_) - log_gamma_remainder(base)
 
 
-def _stirling_remainder(z: np.ndarray) -> np.ndarray:
-    return (1 / 12 - (1 / 360 - 1 / 1260 / z**2) / z**2) / z
+def log_gamma_remainder(z: Any) -> np.ndarray:
+    """Give what Stirling's formula leaves of the logarithm of the gamma function.
+
+    The formula is ``(z - 1/2) log(z) - z + log(2 pi) / 2``.
+    """
+    z = np.asarray(z, dtype=np.float64)
+    large = np.maximum(z, STIRLING_FROM)
+    series = (1 / 12 - (1 / 360 - 1 / 1260 / large**2) / large**2) / large
+    exact = gammaln(z) - ((z - 0.5) * np.log(z) - z + 0.5 * np.log(2 * np.pi))
+    return np.where(z >= STIRLING_FROM, series, exact)
+
+
+def digamma_remainder(z: Any) -> np.ndarray:
+    """Give what the logarithm leaves of the digamma function."""
+    z = np.asarray(z, dtype=np.float64)
+    large = np.maximum(z, STIRLING_FROM)
+    series = -(1 / 2 + (1 / 12 - (1 / 120 - 1 / 252 / large**2) / large**2) / large) / large
+    return np.where(z >= STIRLING_FROM, series, psi(z) - np.log(z))
 
 
 def checked_weights(sample_weight: Any, count: int) -> np.ndarray:

@@ -27,8 +27,10 @@ from coterie import tables
 from coterie.lifetime_value.fitting import (
     MaximumLikelihoodModel,
     checked_weights,
+    dates_to_fit,
     distinct_rows,
     log_rising,
+    read_states,
 )
 
 logger = logging.getLogger("coterie")
@@ -365,33 +367,23 @@ def fit_nbd_parameters(
         If a column or a setting is missing, a state is NULL, impossible or occurs twice at a date,
         or the family is unknown.
     """
-    empty = NBD_PARAMETERS_SCHEMA.empty_table()
-    as_of_date = tables.as_date(as_of_date)
-    if as_of_date is None or tables.is_true(settings.get("is_empty")) or not states.num_rows:
-        return empty
+    rows = []
     family = tables.read_setting(settings, "family", str, "mbg_nbd")
     if family not in FAMILIES:
         raise ValueError(f"the setting family is {family!r}; choose {' or '.join(FAMILIES)}.")
-    settings_hash = tables.read_setting(settings, "settings_hash", str)
-    is_due = tables.fit_is_due(
-        stored,
-        as_of_date=as_of_date,
-        settings_hash=settings_hash,
-        refit_interval_days=tables.read_setting(settings, "refit_interval_days", int),
-    )
-    if not is_due:
-        return empty
-
-    rows = []
-    dates, X, weight = _read_state_table(states)
-    for date in _dates_to_fit(dates, stored, as_of_date, settings_hash):
+    to_fit = dates_to_fit(states, stored, as_of_date=as_of_date, settings=settings)
+    if len(to_fit):
+        dates, X, weight = read_states(
+            states, ["repeat_count", "recency_weeks", "age_weeks"], "the table of states"
+        )
+    for date in to_fit:
         is_of_date = (dates == date) & (weight > 0)
         fitted = _fit_date(date.item(), X[is_of_date], weight[is_of_date], family, settings)
         if fitted is not None:
             rows.append(
                 {
                     "fitted_as_of": date.item(),
-                    "settings_hash": settings_hash,
+                    "settings_hash": tables.read_setting(settings, "settings_hash", str),
                     "family": family,
                     **fitted,
                 }
@@ -431,35 +423,6 @@ def unrounded_weeks(X: Any, rounding_weeks: float = MEAN_ROUNDING_WEEKS) -> np.n
             "X has times that are no whole weeks; round them up, or set rounding_weeks to 0."
         )
     return np.column_stack([X[:, 0], np.maximum(X[:, 1:] - rounding_weeks, 0)])
-
-
-def _read_state_table(states: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read the date, the state and the number of customers of each row."""
-    key = ["as_of_date", "repeat_count", "recency_weeks", "age_weeks"]
-    name = "the table of states"
-    tables.require_columns(states, [*key, "customer_count"], name)
-    states = states.select([*key, "customer_count"])
-    states = states.set_column(0, "as_of_date", states["as_of_date"].cast(pa.date32()))
-    tables.refuse_duplicates(states, key, name)
-    weight = tables.feature_matrix(states, ["customer_count"])[:, 0]
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ValueError(
-            f"the column customer_count of {name} has NULL or negative numbers; count the "
-            "customers of each state."
-        )
-    return tables.date_array(states["as_of_date"]), tables.feature_matrix(states, key[1:]), weight
-
-
-def _dates_to_fit(
-    dates: np.ndarray, stored: pa.Table | None, as_of_date: datetime.date, settings_hash: str
-) -> np.ndarray:
-    """Find the dates up to `as_of_date` without stored parameters of these settings, sorted."""
-    found = np.unique(dates)
-    found = found[found <= np.datetime64(as_of_date, "D")]
-    stored = tables.matching_rows(stored, settings_hash=settings_hash)
-    if stored is None:
-        return found
-    return np.setdiff1d(found, tables.date_array(stored["fitted_as_of"]))
 
 
 def _fit_date(
