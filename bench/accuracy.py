@@ -39,7 +39,8 @@ from tabulate import tabulate
 
 from coterie.additive import AdditiveClassifier, intercept_shift
 from coterie.drift import check_drift
-from coterie.propensity import PROBABILITY_LIMITS, RFM_CELL_PRIOR_COUNT, calibration_rows
+from coterie.learning import PROBABILITY_LIMITS, calibration_rows
+from coterie.propensity import RFM_CELL_PRIOR_COUNT
 
 HOST = REPOSITORY / "integration_tests" / "online_retail"
 PAGE = REPOSITORY / "docs" / "accuracy.md"

@@ -36,8 +36,9 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from coterie.binning import fit_feature_bins
+from coterie.learning import PROBABILITY_LIMITS
 from coterie.lifetime_value import fit_nbd_parameters
-from coterie.propensity import PROBABILITY_LIMITS, backtest_propensity, fit_propensity_weights
+from coterie.propensity import backtest_propensity, fit_propensity_weights
 from coterie.quality import BACKTEST_INTERVAL_SCHEMA
 from coterie.runs import read_run
 

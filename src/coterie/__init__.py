@@ -6,6 +6,7 @@ tables, and knows neither dbt nor a database:
 - ``coterie.binning``: cut numeric features once into integer bins.
 - ``coterie.additive``: an additive classifier and regressor whose fitted form is one table of
   weights.
+- ``coterie.learning``: what the learners of outcomes and of amounts share.
 - ``coterie.propensity``: the probability of an outcome, learned from the past and tested on it.
 - ``coterie.drift``: the features that move with time, and what they cost.
 - ``coterie.segmentation``: k-means segments whose fitted form is one table of centers.

@@ -9,15 +9,15 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from coterie import propensity
+from coterie import learning
 from coterie.additive import AdditiveClassifier
 from coterie.binning import fit_feature_bins
+from coterie.learning import calibration_rows
 from coterie.propensity import (
     BASELINE_RATES_SCHEMA,
     PROPENSITY_BACKTEST_SCHEMA,
     PROPENSITY_WEIGHTS_SCHEMA,
     backtest_propensity,
-    calibration_rows,
     fit_baseline_rates,
     fit_propensity_weights,
 )
@@ -321,7 +321,7 @@ def test_the_season_helps_where_there_is_one_and_harms_nowhere(
     gains = {}
     calibrated = backtest(rows, version)
     monkeypatch.setattr(
-        propensity, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
+        learning, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
     )
     plain = backtest(rows, version)
     for scorer in ("model", "base_rate", "rfm_cell"):
@@ -556,7 +556,7 @@ def test_without_values_bg_nbd_is_no_learner(rows, name):
 def test_bg_nbd_comes_back_from_its_weights_within_the_width_of_a_bin(rows, monkeypatch):
     rows = with_nbd(rows)
     monkeypatch.setattr(
-        propensity, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
+        learning, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
     )
     weights = nbd_fit(rows)
     bins = nbd_bins(rows)
@@ -595,7 +595,7 @@ def test_an_empty_bin_of_bg_nbd_lies_between_its_neighbours():
     edges = [np.array([]), np.array([0.0, 1.0, 2.0, 3.0])]
     X = np.column_stack([np.zeros(6), [0.5, 0.5, 2.5, 2.5, 2.5, np.nan]])
     probability = np.array([0.1, 0.3, 0.5, 0.5, 0.5, np.nan])
-    found = propensity._nbd_classifier(edges, 1, X, probability)
+    found = learning._nbd_classifier(edges, 1, X, probability)
     values = np.column_stack([np.zeros(6), [np.nan, -1, 0.5, 1.5, 2.5, 9]])
     expected = [0.38, 0.2, 0.2, expit((logit(0.2) + logit(0.5)) / 2), 0.5, 0.5]
     np.testing.assert_allclose(found.predict_proba(values)[:, 1], expected, rtol=1e-9)
@@ -658,7 +658,7 @@ def test_bg_nbd_scores_are_the_given_probabilities_and_the_base_rate_where_missi
     rows, weights, monkeypatch
 ):
     monkeypatch.setattr(
-        propensity, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
+        learning, "calibration_rows", lambda origin, *_: ("none", np.ones(len(origin), bool))
     )
     rows = with_nbd(rows)
     tested = backtest(rows, weights, max_test_origins=1)
