@@ -279,20 +279,28 @@ def _nbd_classifier(
     )
 
 
-def sampled(rows: LabelledRows, limit: int) -> LabelledRows:
-    """Keep the rows of at most this many customers, those whose id has the lowest MD5.
+def sampled(customer_id: pa.ChunkedArray, limit: int) -> np.ndarray:
+    """Mark at most this many customers, those whose id has the lowest MD5.
 
-    Of the rows of one origin, so that the customers of one origin are those of the next.
+    So the customers who are kept at one date are those of the next.
+
+    Parameters
+    ----------
+    customer_id : pa.ChunkedArray of string, shape (n,)
+    limit : int
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
     """
-    if len(rows.outcome) <= limit:
-        return rows
-    hashes = [
-        hashlib.md5(customer_id.encode(), usedforsecurity=False).hexdigest()
-        for customer_id in rows.table["customer_id"].to_pylist()
-    ]
-    kept = np.zeros(len(hashes), dtype=bool)
-    kept[np.argsort(np.array(hashes), kind="stable")[:limit]] = True
-    return rows.take(kept)
+    kept = np.ones(len(customer_id), dtype=bool)
+    if len(kept) > limit:
+        hashes = [
+            hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+            for text in customer_id.to_pylist()
+        ]
+        kept[np.argsort(np.array(hashes), kind="stable")[limit:]] = False
+    return kept
 
 
 def calibration_rows(

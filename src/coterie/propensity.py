@@ -323,7 +323,8 @@ def backtest_propensity(
         rows = rows.take(rows.is_closed_by(as_of_date, prediction.horizon_days))
         for origin in np.unique(rows.origin)[-max_test_origins:]:
             train = rows.take(rows.is_closed_by(origin, prediction.horizon_days))
-            test = sampled(rows.take(rows.origin == origin), max_test_row_count)
+            test = rows.take(rows.origin == origin)
+            test = test.take(sampled(test.table["customer_id"], max_test_row_count))
             if learner.has_enough(train.outcome):
                 folds.append((model_name, model_version, prediction, train, test, origin))
             else:

@@ -124,16 +124,16 @@ def _round_intervals(tested: pa.Table, key: dict[str, str], draw_count: int) -> 
             value = values[metric_name][0]
             lower, upper = np.nan, np.nan
             if len(customers) > 1:
-                lower, upper = _interval(value, draws[metric_name])
+                lower, upper = centred_interval(value, draws[metric_name])
             if metric_name in NOT_NEGATIVE:
                 lower = np.maximum(lower, 0.0)
             rows.append(
                 {
                     "scorer_name": scorer_name,
                     "metric_name": metric_name,
-                    "metric_value": _rounded(value),
-                    "interval_lower": _rounded(lower),
-                    "interval_upper": _rounded(upper),
+                    "metric_value": rounded(value),
+                    "interval_lower": rounded(lower),
+                    "interval_upper": rounded(upper),
                     "draw_count": draw_count,
                 }
             )
@@ -226,7 +226,7 @@ def _sums_before(positions: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(sums, positions, axis=0)
 
 
-def _interval(value: float, draws: np.ndarray) -> tuple[float, float]:
+def centred_interval(value: float, draws: np.ndarray) -> tuple[float, float]:
     """Give the percentile interval of the draws, centred on the metric; NaN where there is none."""
     draws = draws[np.isfinite(draws)]
     if not np.isfinite(value) or len(draws) < 2:
@@ -237,5 +237,6 @@ def _interval(value: float, draws: np.ndarray) -> tuple[float, float]:
     return min(lower + shift, value), max(upper + shift, value)
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
+    """Round a metric to significant digits; None where it is not defined."""
     return float(tables.round_significant(value)) if np.isfinite(value) else None

@@ -8,7 +8,7 @@ from scipy.special import expit
 from coterie.quality import (
     BACKTEST_INTERVAL_SCHEMA,
     METRICS,
-    _interval,
+    centred_interval,
     bootstrap_intervals,
     draw_weights,
     weighted_metrics,
@@ -208,5 +208,5 @@ def test_wrong_input_is_refused_by_name():
 
 def test_an_interval_holds_its_metric_where_few_draws_pull_the_mean_beyond_a_percentile():
     draws = np.r_[np.zeros(198), 50.0, 60.0]
-    lower, upper = _interval(0.0, draws)
+    lower, upper = centred_interval(0.0, draws)
     assert lower <= 0.0 <= upper
