@@ -53,6 +53,18 @@ nbd_values as (
 
 ),
 
+expected_orders as (
+
+    select
+        horizon_days,
+        cast(sum(cast(expected_orders as decimal(30, 6))) as double) as expected_orders
+
+    from nbd_values
+
+    group by horizon_days
+
+),
+
 {% if has_additive %}
 
 additive_values as (
@@ -94,7 +106,10 @@ parts as (
         end as individual_share,
         versions.additive_share,
         versions.learned_horizon_days < models.horizon_days as is_shared_out,
-        models.horizon_days / cast(versions.learned_horizon_days as double) as horizon_ratio,
+        coalesce(
+            orders.expected_orders / nullif(learned_orders.expected_orders, 0),
+            models.horizon_days / cast(versions.learned_horizon_days as double)
+        ) as horizon_ratio,
         versions.nbd_level * nbd_values.amount as nbd_amount,
         versions.nbd_level * nbd_values.lower_amount as nbd_lower_amount,
         versions.nbd_level * nbd_values.upper_amount as nbd_upper_amount,
@@ -132,6 +147,12 @@ parts as (
             and versions.model_version = additive_values.model_version
     {% endif %}
 
+    left join expected_orders as orders
+        on models.horizon_days = orders.horizon_days
+
+    left join expected_orders as learned_orders
+        on versions.learned_horizon_days = learned_orders.horizon_days
+
     left join cohort_values
         on
             customers.as_of_date = cohort_values.as_of_date
@@ -143,7 +164,8 @@ parts as (
 totals as (
 
     -- What was learned over fewer days ranks the customers, and the purchase model tells how much
-    -- they will spend in all. Decimals add up alike in any order.
+    -- they will spend in all, or at least how many more orders there are. Decimals add up alike in
+    -- any order.
     select
         model_version,
         cast(sum(cast(nbd_amount as decimal(30, 6))) as double) as nbd_amount,

@@ -55,7 +55,6 @@ expectations as (
         max(expected_orders_alive) as expected_orders_alive,
         max(discount_share) as discount_share,
         max(no_order_probability_alive) as no_order_probability_alive,
-        max(case when is_spend_fixed then 1 else 0 end) = 1 as is_spend_fixed,
         count(*) - 1 as level_steps,
         {{ coterie.ordered_list('value_quantile', 'level') }} as quantiles
 
@@ -71,7 +70,7 @@ expectations as (
 expected as (
 
     -- Whoever has not ordered again is expected to spend as others do; those who have are known by
-    -- their own mean as well as it is known.
+    -- their own mean as well as it is known. Without Gamma-Gamma there are orders, but no amounts.
     select
         purchase_histories.customer_id,
         purchase_histories.as_of_date,
@@ -82,8 +81,8 @@ expected as (
         1 - customer_nbd.nbd_probability_alive * (1 - expectations.no_order_probability_alive)
             as no_order_probability,
         case
-            when spend_parameters.p is null or purchase_histories.repeat_count = 0
-                then spend_parameters.mean_spend
+            when spend_parameters.p is null then null
+            when purchase_histories.repeat_count = 0 then spend_parameters.mean_spend
             else
                 spend_parameters.p
                 * (
@@ -94,13 +93,9 @@ expected as (
                     spend_parameters.p * purchase_histories.repeat_count + spend_parameters.q - 1
                 )
         end as expected_spend,
-        case
-            when expectations.is_spend_fixed then spend_parameters.mean_spend
-            else
-                spend_parameters.gamma
-                + purchase_histories.repeat_count
-                * coalesce(purchase_histories.avg_repeat_net_amount, 0)
-        end as quantile_unit,
+        spend_parameters.gamma
+        + purchase_histories.repeat_count * coalesce(purchase_histories.avg_repeat_net_amount, 0)
+            as quantile_unit,
         expectations.quantiles,
         expectations.level_steps
 
@@ -114,7 +109,7 @@ expected as (
             purchase_histories.repeat_count = expectations.repeat_count
             and purchase_histories.age_weeks = expectations.age_weeks
 
-    inner join spend_parameters
+    left join spend_parameters
         on spend_parameters.number_from_newest = 1
 
 ),
@@ -153,7 +148,7 @@ nbd_values as (
                     then
                         quantile_unit
                         * ({{ coterie.interpolated('quantiles', 'lower_level_alive', 'level_steps') }})
-                else 0
+                when quantile_unit is not null then 0
             end,
             6
         ) as lower_amount,
@@ -163,7 +158,7 @@ nbd_values as (
                     then
                         quantile_unit
                         * ({{ coterie.interpolated('quantiles', 'upper_level_alive', 'level_steps') }})
-                else 0
+                when quantile_unit is not null then 0
             end,
             6
         ) as upper_amount
