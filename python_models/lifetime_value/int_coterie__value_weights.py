@@ -4,7 +4,7 @@ from coterie.runs import read_run
 
 def model(dbt, session):
     training_rows = dbt.ref("int_coterie__value_training_rows").to_arrow_table()
-    feature_bins = dbt.ref("int_coterie__feature_bins").to_arrow_table()
+    feature_bins = dbt.ref("int_coterie__value_feature_bins").to_arrow_table()
     purchase_parameters = dbt.ref("int_coterie__nbd_parameters").to_arrow_table()
     spend_parameters = dbt.ref("int_coterie__gamma_gamma_parameters").to_arrow_table()
     fit_settings = dbt.ref("int_coterie__fit_settings").to_arrow_table()
