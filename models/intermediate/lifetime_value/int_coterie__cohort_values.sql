@@ -177,12 +177,19 @@ scaled as (
 
 cohort_values as (
 
+    -- The mean of 90 days has had its ten rows.
     select
         as_of_date,
         horizon_days,
         cohort,
         row_count,
-        round((amount + 10 * scale * quarter_mean_amount) / (row_count + 10), 6) as mean_amount,
+        round(
+            case
+                when horizon_days = 90 then quarter_mean_amount
+                else (amount + 10 * scale * quarter_mean_amount) / (row_count + 10)
+            end,
+            6
+        ) as mean_amount,
         round(coalesce(lower_amount, scale * quarter_lower_amount), 6) as lower_amount,
         round(coalesce(upper_amount, scale * quarter_upper_amount), 6) as upper_amount
 
