@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from purchase_process import simulate_customers
 
 # Of the CDNOW sample, in weeks.
 PARAMETERS = {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}
@@ -40,20 +41,11 @@ TARGET_SPEEDUP = 10.0
 
 def simulate(customer_count: int, seed: int, longest_days: int = 730) -> np.ndarray:
     """Simulate customers of MBG/NBD; gives x, t_x and T in weeks, cut to days."""
-    generator = np.random.default_rng(seed)
-    age = generator.integers(1, longest_days + 1, customer_count) / 7
-    rate = generator.gamma(PARAMETERS["r"], 1 / PARAMETERS["alpha"], customer_count)
-    leaving = generator.beta(PARAMETERS["a"], PARAMETERS["b"], customer_count)
-    x = np.zeros(customer_count)
-    t_x = np.zeros(customer_count)
-    active = np.flatnonzero(generator.random(customer_count) >= leaving)
-    while len(active):
-        following = t_x[active] + generator.exponential(1 / np.maximum(rate[active], 1e-12))
-        is_seen = following <= age[active]
-        active, following = active[is_seen], following[is_seen]
-        x[active] += 1
-        t_x[active] = following
-        active = active[generator.random(len(active)) >= leaving[active]]
+    from coterie.lifetime_value import ModifiedBetaGeometricNBD
+
+    age = np.random.default_rng(seed).integers(1, longest_days + 1, customer_count) / 7
+    model = ModifiedBetaGeometricNBD.from_parameters(**PARAMETERS)
+    x, t_x, age = simulate_customers(model, age, seed=seed).states.T
     return np.column_stack([x, np.ceil(t_x * 7) / 7, age])
 
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import beta, hyp2f1
-from scipy.stats import gamma
+from purchase_process import simulate_customers
+from scipy.special import beta, factorial, hyp2f1, poch
+from scipy.stats import gamma, poisson
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -58,28 +59,10 @@ def parameters(model):
 
 
 def simulate(model, count, horizon=0.0, seed=0, longest=60.0):
-    """Play the process of a model, purchase by purchase.
-
-    Gives the states at uniform ages, who is alive then, and the purchases in the horizon.
-    """
-    rng = np.random.default_rng(seed)
-    age = rng.uniform(longest / 4, longest, count)
-    rate = rng.gamma(model.r_, 1 / model.alpha_, count)
-    leaving = rng.beta(model.a_, model.b_, count)
-    is_alive = np.ones(count, dtype=bool)
-    if isinstance(model, ModifiedBetaGeometricNBD):
-        is_alive = rng.random(count) >= leaving
-    time, x, t_x, later = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
-    alive_at_age = np.zeros(count, dtype=bool)
-    while is_alive.any():
-        time = np.where(is_alive, time + rng.exponential(1 / rate), time)
-        is_known = is_alive & (time <= age)
-        alive_at_age |= is_alive & (time > age)
-        x += is_known
-        t_x[is_known] = time[is_known]
-        later += is_alive & (time > age) & (time <= age + horizon)
-        is_alive &= (time <= age + horizon) & (rng.random(count) >= leaving)
-    return np.column_stack([x, t_x, age]), alive_at_age, later
+    """Customers at uniform ages: their states, who is alive, and purchases in the horizon."""
+    age = np.random.default_rng(seed).uniform(longest / 4, longest, count)
+    customers = simulate_customers(model, age, horizon=horizon, seed=seed)
+    return customers.states, customers.is_alive, customers.later_count
 
 
 def integrals(model, state, horizon):
@@ -313,6 +296,127 @@ def test_probabilities_and_expectations_keep_their_order(case, horizons):
         assert (np.diff(model.probability_alive(later)) > 0).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(models_and_states(), st.floats(0.1, 60))
+def test_counts_given_alive_are_integrals_over_rate_and_probability(case, horizon):
+    model, (x, _, age) = case
+    k = x + isinstance(model, ModifiedBetaGeometricNBD)
+    log_rate, step = np.linspace(-60, 8, 4000, retstep=True)
+    rate = np.exp(log_rate)
+    rate_weight = gamma.pdf(rate, model.r_ + x, scale=1 / (model.alpha_ + age)) * rate * step
+    log_odds, step = np.linspace(-80, 80, 4000, retstep=True)
+    p, q = 1 / (1 + np.exp(-log_odds)), 1 / (1 + np.exp(log_odds))
+    p_weight = p**model.a_ * q ** (model.b_ + k) / beta(model.a_, model.b_ + k) * step
+    # To buy n times or more: n purchases in the time if one stays at n - 1 of them.
+    count = np.arange(1, 13)
+    often = poisson.sf(count - 1, rate[:, np.newaxis] * horizon)
+    at_least = (rate_weight @ often) * (p_weight @ q[:, np.newaxis] ** (count - 1))
+    found = model.count_probabilities_alive(x, age, horizon)
+    assert found.shape[0] == 1
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(), 1, rtol=1e-12)
+    reached = np.cumsum(np.pad(found[0], (0, 20))[::-1])[::-1]
+    np.testing.assert_allclose(reached[1:13], at_least, rtol=1e-6, atol=2e-10)
+    # The mean of the counts is the expectation, and none of them is no purchase.
+    mean = model.expected_purchases_alive(x, age, horizon)
+    np.testing.assert_allclose(found[0] @ np.arange(found.shape[1]), mean, rtol=1e-8, atol=1e-9)
+    alive = model.probability_alive([case[1]])
+    np.testing.assert_allclose(alive * mean, model.expected_purchases([case[1]], horizon))
+    buys = model.probability_of_purchase([case[1]], horizon)
+    np.testing.assert_allclose(alive * (1 - found[:, 0]), buys, rtol=1e-9, atol=1e-12)
+
+
+def test_counts_of_new_customers_are_the_published_ones():
+    # Fader, Hardie & Lee (2005), equation 8; a new customer of BG/NBD has age 0.
+    r, alpha, a, b, time = 0.243, 4.414, 0.793, 2.426, 39.0
+    found = BetaGeometricNBD.from_parameters(r=r, alpha=alpha, a=a, b=b)
+    found = found.count_probabilities_alive(0, 0, time)[0]
+    share = time / (alpha + time)
+    for n in range(20):
+        negative_binomial = poch(r, n) / factorial(n) * share**n * (1 - share) ** r
+        expected = beta(a, b + n) / beta(a, b) * negative_binomial
+        if n:
+            earlier = np.arange(n)
+            before = (poch(r, earlier) / factorial(earlier) * share**earlier).sum()
+            expected += beta(a + 1, b + n - 1) / beta(a, b) * (1 - (1 - share) ** r * before)
+        np.testing.assert_allclose(found[n], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_counts_and_waiting_times_are_what_the_process_does(make):
+    model = make.from_parameters(r=0.8, alpha=6, a=0.9, b=2.5)
+    age = np.random.default_rng(2).uniform(10, 60, 60_000)
+    customers = simulate_customers(model, age, horizon=20, seed=2)
+    is_alive = customers.is_alive
+    x, _, age = customers.states[is_alive].T
+    count, waited = customers.later_count[is_alive], customers.waiting_time[is_alive]
+    levels = np.array([0.1, 0.5, 0.9])
+    quantiles = model.waiting_time_quantile(x[:, np.newaxis], age[:, np.newaxis], levels)
+    probabilities = model.count_probabilities_alive(x, age, 20)
+    for group in range(6):
+        is_of_group = np.minimum(x, 5) == group
+        size = is_of_group.sum()
+        for n in range(5):
+            predicted = probabilities[is_of_group, n].mean()
+            error = np.sqrt(predicted * (1 - predicted) / size)
+            assert abs((count[is_of_group] == n).mean() - predicted) < 4.5 * error
+        reached = (waited[:, np.newaxis] <= quantiles)[is_of_group].mean(axis=0)
+        assert (abs(reached - levels) < 4.5 * np.sqrt(levels * (1 - levels) / size)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(models_and_states(), st.floats(0, 0.99))
+def test_waiting_times_reach_their_level(case, level):
+    model, state = case
+    waited = model.waiting_time_quantile(state[0], state[2], level)
+    buys = model.probability_of_purchase([state], waited)
+    np.testing.assert_allclose(buys, level * model.probability_alive([state]), rtol=1e-9)
+    levels = np.linspace(0, 0.999, 9)
+    assert (np.diff(model.waiting_time_quantile(state[0], state[2], levels)) > 0).all()
+
+
+def test_waiting_times_by_hand_and_beyond_all_numbers():
+    model = BetaGeometricNBD.from_parameters(r=1, alpha=10, a=1, b=1)
+    # 20 (1 / (1 - 3/4)^(1/2) - 1)
+    assert model.waiting_time_quantile(1, 10, 0.75) == pytest.approx(20)
+    assert model.waiting_time_quantile(1, 10, 0) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rare = BetaGeometricNBD.from_parameters(r=1e-4, alpha=10, a=1, b=1)
+        assert rare.waiting_time_quantile(0, 10, 0.5) == np.inf
+
+
+def test_a_horizon_of_no_time_and_one_of_many_purchases():
+    model = ModifiedBetaGeometricNBD.from_parameters(r=0.5, alpha=6, a=0.9, b=1.6)
+    np.testing.assert_array_equal(model.count_probabilities_alive(2, 9, 0), [[1, 0]])
+    found = model.count_probabilities_alive([0, 3, 700], [1, 20, 100], [1e-6, 52, 52])
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+    count = np.arange(found.shape[1])
+    expected = model.expected_purchases_alive([0, 3, 700], [1, 20, 100], [1e-6, 52, 52])
+    np.testing.assert_allclose(found @ count, expected, rtol=1e-8)
+    # More than can be told apart stand in the last column.
+    many = model.count_probabilities_alive(90_000, 1, 52)
+    assert many.shape == (1, purchases.MAX_PURCHASE_COUNT + 1)
+    assert many[0, -1] > 0.5
+    assert many.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("x", "age", "third"), [(-1, 1, 0.5), (1, np.nan, 0.5), (1, 1, np.inf), (1, 1, -1)]
+)
+def test_impossible_living_customers_are_refused(x, age, third):
+    model = BetaGeometricNBD.from_parameters(r=1, alpha=1, a=1, b=1)
+    for method in (
+        model.expected_purchases_alive,
+        model.count_probabilities_alive,
+        model.waiting_time_quantile,
+    ):
+        with pytest.raises(ValueError, match="give numbers from 0 on"):
+            method(x, age, third)
+    with pytest.raises(ValueError, match="less than 1"):
+        model.waiting_time_quantile(1, 1, 1)
+
+
 def test_limits():
     once, twice = [[0, 0, 20]], [[1, 5, 20]]
     model = BetaGeometricNBD.from_parameters(r=0.5, alpha=5, a=2, b=3)
@@ -375,7 +479,9 @@ def test_extreme_states_and_parameters_give_numbers(make, small):
                 alive = model.probability_alive(states)
                 count = model.expected_purchases(states, 52)
                 buys = model.probability_of_purchase(states, 52)
-            for found in (alive, count, buys):
+                counts = model.count_probabilities_alive(states[:, 0], states[:, 2], 52)
+            np.testing.assert_allclose(counts.sum(axis=1), 1, rtol=1e-9)
+            for found in (alive, count, buys, counts):
                 assert np.isfinite(found).all()
                 assert (found >= 0).all()
             assert (alive <= 1).all()
@@ -466,7 +572,7 @@ def test_customers_who_never_leave_put_a_at_its_bound():
 
 @pytest.mark.parametrize(
     ("make", "seed"),
-    [(BetaGeometricNBD, 9), (BetaGeometricNBD, 12), (ModifiedBetaGeometricNBD, 28)],
+    [(ModifiedBetaGeometricNBD, 21), (ModifiedBetaGeometricNBD, 25), (BetaGeometricNBD, 9)],
 )
 def test_customers_who_leave_alike_put_b_at_its_bound(make, seed):
     # A valley of ever larger a and b, in which one of them meets its bound first.

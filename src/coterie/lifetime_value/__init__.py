@@ -4,9 +4,16 @@
 good (MBG/NBD, BG/NBD); `spend` learns what they spend at a purchase (Gamma-Gamma). Each model has
 an estimator in the manner of scikit-learn, which reads any rows in any unit of time or money, and a
 function from tables to tables, which fits one set of parameters for each date on customers counted
-by state; SQL scores customers from these parameters.
+by state. SQL scores customers from these parameters; what has no closed form there, `expectations`
+tabulates from both: the orders to come within a horizon and the distribution of their value.
 """
 
+from coterie.lifetime_value.expectations import (
+    HORIZON_DAYS,
+    LEVELS,
+    STATE_EXPECTATIONS_SCHEMA,
+    state_expectations,
+)
 from coterie.lifetime_value.fitting import Convergence
 from coterie.lifetime_value.purchases import (
     FAMILIES,
@@ -29,14 +36,18 @@ __all__ = [
     "FAMILIES",
     "GAMMA_GAMMA_PARAMETERS",
     "GAMMA_GAMMA_PARAMETERS_SCHEMA",
+    "HORIZON_DAYS",
+    "LEVELS",
     "MEAN_ROUNDING_WEEKS",
     "NBD_PARAMETERS_SCHEMA",
     "PARAMETERS",
+    "STATE_EXPECTATIONS_SCHEMA",
     "BetaGeometricNBD",
     "Convergence",
     "GammaGamma",
     "ModifiedBetaGeometricNBD",
     "fit_gamma_gamma_parameters",
     "fit_nbd_parameters",
+    "state_expectations",
     "unrounded_weeks",
 ]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit, polygamma, psi
+from scipy.special import betainc, expit, polygamma, psi
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -72,6 +72,10 @@ START_A_B = ((0.3, 1.5), (1.0, 2.0), (1.0, 8.0))
 # under 1e-6 between all default bounds.
 NODE_COUNT = 128
 TAIL_LOG_DENSITY = 40.0
+# Counts of purchases are told apart up to here: several a day in a year. Less than this
+# probability is none.
+MAX_PURCHASE_COUNT = 2000
+NO_PROBABILITY = 1e-10
 # Rows that are integrated at a time: 8 MB for each temporary matrix.
 CHUNK_ROWS = 8192
 
@@ -239,6 +243,120 @@ class _BetaGeometricModel(MaximumLikelihoodModel):
         horizon = _checked_horizon(horizon, len(x))
         alive = expit(-self._log_odds_gone(x, t_x, age))
         return alive * self._expected_purchases_alive(x, horizon / (self.alpha_ + age))
+
+    def expected_purchases_alive(self, x: Any, age: Any, horizon: Any) -> np.ndarray:
+        """Give the expected number of purchases from age T to T + horizon, given alive at T.
+
+        `expected_purchases` without the probability of being alive: when the last purchase was
+        says no more than that.
+
+        Parameters
+        ----------
+        x, age : array-like of float
+            Repeat purchases and age T, not negative.
+        horizon : array-like of float
+            Not negative; all three of shapes that fit each other, times in one unit.
+
+        Returns
+        -------
+        ndarray of float64
+        """
+        x, age, horizon = self._read_alive(x, age, horizon)
+        tau = horizon / (self.alpha_ + age)
+        return self._expected_purchases_alive(x.ravel(), tau.ravel()).reshape(x.shape)
+
+    def count_probabilities_alive(self, x: Any, age: Any, horizon: Any) -> np.ndarray:
+        """Give the distribution of the number of purchases from T to T + horizon, given alive at T.
+
+        To buy n times or more, one has to stay at n - 1 purchases, and to buy n times if one
+        always stayed. Given the state the rate and the probability to leave are independent, so
+        with k chances to leave passed, s = r + x and u = horizon / (alpha + T + horizon)::
+
+            P(N >= n) = B(a, b+k+n-1) / B(a, b+k) * I_u(n, s)
+
+        where I is the regularised incomplete beta function, the survival function of a negative
+        binomial distribution (for BG/NBD see Fader, Hardie & Lee 2005, equations 6 to 8).
+
+        Parameters
+        ----------
+        x, age, horizon : array-like of float, shape (n,)
+            As for `expected_purchases_alive`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, m)
+            Probabilities of 0, 1, ... purchases; rows sum to 1. The last column stands for its
+            count or more: that is less likely than 1e-10, or `MAX_PURCHASE_COUNT`.
+        """
+        x, age, horizon = (np.ravel(part) for part in self._read_alive(x, age, horizon))
+        shape = self.r_ + x
+        tau = horizon / (self.alpha_ + age)
+        buys = tau / (1 + tau)
+        last = 8
+        while last < MAX_PURCHASE_COUNT and (betainc(last, shape, buys) > NO_PROBABILITY).any():
+            last = min(2 * last, MAX_PURCHASE_COUNT)
+        count = np.arange(1.0, last)
+        with np.errstate(divide="ignore"):
+            log_ratios = np.log((shape[:, np.newaxis] + count - 1) / count)
+            log_ratios += np.log(buys)[:, np.newaxis]
+        # If one always stayed: of each count, and of more than it.
+        staying = np.zeros((len(x), last))
+        np.cumsum(log_ratios, axis=1, out=staying[:, 1:])
+        staying -= (shape * np.log1p(tau))[:, np.newaxis]
+        np.exp(staying, out=staying)
+        more = np.column_stack([staying[:, 1:], betainc(last, shape, buys)])
+        more = np.cumsum(more[:, ::-1], axis=1)[:, ::-1]
+
+        # The probability to leave at the next purchase, after 1, 2, ... of them without leaving.
+        chances = self.b_ + x[:, np.newaxis] + self._first_chances + count - 1
+        leaves = self.a_ / (self.a_ + chances)
+        stayed = np.exp(np.cumsum(np.log1p(-leaves), axis=1))
+        stayed = np.column_stack([np.ones(len(x)), stayed])
+        found = np.empty((len(x), last + 1))
+        found[:, 0] = staying[:, 0]
+        found[:, 1:-1] = stayed[:, :-1] * (staying[:, 1:] + leaves * more[:, 1:])
+        found[:, -1] = stayed[:, -1] * more[:, -1]
+        # As many columns as the widest row needs.
+        rest = np.cumsum(found[:, ::-1], axis=1)[:, ::-1]
+        needed = max(1, int((rest > NO_PROBABILITY).any(axis=0).sum()))
+        return np.column_stack([found[:, :needed], rest[:, needed : needed + 1]])
+
+    def waiting_time_quantile(self, x: Any, age: Any, level: Any) -> np.ndarray:
+        """Give quantiles of the time from T to the next purchase, given alive at T.
+
+        Nobody leaves before the next purchase, and given the state its rate is gamma distributed:
+        the time follows a Lomax distribution, ``(alpha+T) ((1-level)^(-1/(r+x)) - 1)``.
+
+        Parameters
+        ----------
+        x, age : array-like of float
+            As for `expected_purchases_alive`, and of shapes that fit level.
+        level : array-like of float
+            From 0 to less than 1.
+
+        Returns
+        -------
+        ndarray of float64
+            In the unit of time of age; infinite where it is beyond the largest number.
+        """
+        x, age, level = self._read_alive(x, age, level, "level")
+        if not (level < 1).all():
+            raise ValueError("level reaches 1; give levels from 0 to less than 1.")
+        with np.errstate(over="ignore"):
+            return (self.alpha_ + age) * np.expm1(-np.log1p(-level) / (self.r_ + x))
+
+    def _read_alive(
+        self, x: Any, age: Any, third: Any, name: str = "horizon"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read numbers from 0 on, in one shape."""
+        check_is_fitted(self)
+        parts = [np.asarray(part, dtype=np.float64) for part in (x, age, third)]
+        for what, part in zip(("x", "age", name), parts, strict=True):
+            if not (np.isfinite(part) & (part >= 0)).all():
+                raise ValueError(
+                    f"{what} holds missing, negative or infinite numbers; give numbers from 0 on."
+                )
+        return tuple(np.broadcast_arrays(*parts))
 
     def _expected_purchases_alive(self, x: np.ndarray, tau: np.ndarray) -> np.ndarray:
         """Give the expected purchases of the living, once for each distinct x and tau.
