@@ -25,7 +25,8 @@ versions as (
         weights.horizon_days,
         weights.history_days,
         weights.training_row_count,
-        weights.buyer_count
+        -- The purchase model learns from no outcome.
+        case when weights.additive_share > 0 then weights.buyer_count end as buyer_count
 
     from {{ ref('int_coterie__value_weights') }} as weights
 
