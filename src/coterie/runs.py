@@ -33,7 +33,7 @@ def read_run(
         None where there is nothing to look at.
     settings : dict
         The settings of the topic with ``settings_hash``, ``bin_settings_hash``,
-        ``refit_interval_days``, ``is_empty``, ``data_through`` and ``first_ordered_on`` beside
+        ``parameters_settings_hash`` (of the purchase and the spend model), ``refit_interval_days``, ``is_empty``, ``data_through`` and ``first_ordered_on`` beside
         them.
 
     Raises
@@ -56,6 +56,7 @@ def read_run(
         **json.loads(row["settings_text"]),
         "settings_hash": row["settings_hash"],
         "bin_settings_hash": rows["feature_bins"]["settings_hash"],
+        "parameters_settings_hash": rows["lifetime_value"]["settings_hash"],
         "refit_interval_days": row["refit_interval_days"],
         "is_empty": row["is_empty"],
         "data_through": tables.as_date(dates[0]["data_through"]) if dates else None,

@@ -79,7 +79,8 @@ def state_expectations(
         newest that was fitted by it.
     settings : mapping
         Optionally horizon_days (list of int, [90, 365]), annual_discount_rate (0.1),
-        rounding_weeks (3/7, as for the fit) and settings_hash (parameters of others are ignored).
+        rounding_weeks (3/7, as for the fit) and parameters_settings_hash, or else
+        settings_hash (parameters of others are ignored).
 
     Returns
     -------
@@ -178,8 +179,9 @@ def _by_date(
 ) -> dict[datetime.date, dict[str, Any]]:
     """Give the row of each date, of the settings that were asked for."""
     tables.require_columns(parameters, ["fitted_as_of", *columns], name)
-    if settings.get("settings_hash") is not None:
-        kept = tables.matching_rows(parameters, settings_hash=str(settings["settings_hash"]))
+    settings_hash = settings.get("parameters_settings_hash") or settings.get("settings_hash")
+    if settings_hash is not None:
+        kept = tables.matching_rows(parameters, settings_hash=str(settings_hash))
         parameters = parameters.slice(0, 0) if kept is None else kept
     tables.refuse_duplicates(parameters, ["fitted_as_of"], name)
     return {tables.as_date(row["fitted_as_of"]): row for row in parameters.to_pylist()}
