@@ -34,43 +34,48 @@ def test_pinned_requirements_carry_hashes_and_no_addresses():
     assert text.count("--hash=sha256:") >= len(pins)
 
 
+AS_OF_COLUMNS = ["as_of_date", "data_through", "first_ordered_on"]
+
+
 def _fit_settings(version):
     return pa.table(
         {
-            "topic": ["feature_bins", "propensity"],
-            "settings_text": ['{"n_bins": 32}', '{"learning_rate": 0.05}'],
-            "settings_hash": ["bins", "learner"],
-            "refit_interval_days": [30, 30],
-            "is_empty": [False, False],
-            "package_version": [version, version],
+            "topic": ["feature_bins", "lifetime_value", "propensity"],
+            "settings_text": ['{"n_bins": 32}', '{"family": "mbg_nbd"}', '{"learning_rate": 0.05}'],
+            "settings_hash": ["bins", "purchases", "learner"],
+            "refit_interval_days": [30] * 3,
+            "is_empty": [False] * 3,
+            "package_version": [version] * 3,
         }
     )
 
 
 def test_a_run_is_read_from_its_two_tables():
     dates = pa.array([19000], pa.date32())
-    as_of = pa.table({"as_of_date": dates, "data_through": dates})
+    as_of = pa.table({name: dates for name in AS_OF_COLUMNS})
     date, settings = read_run(_fit_settings(coterie.__version__), as_of, topic="propensity")
     assert date.isoformat() == "2022-01-08"
     assert settings == {
         "learning_rate": 0.05,
         "settings_hash": "learner",
         "bin_settings_hash": "bins",
+        "parameters_settings_hash": "purchases",
         "refit_interval_days": 30,
         "is_empty": False,
         "data_through": date,
+        "first_ordered_on": date,
     }
 
 
 def test_a_library_of_another_version_is_refused_with_the_remedy():
     dates = pa.array([], pa.date32())
-    as_of = pa.table({"as_of_date": dates, "data_through": dates})
+    as_of = pa.table({name: dates for name in AS_OF_COLUMNS})
     with pytest.raises(ValueError, match=r"pip install coterie==9\.9\.9"):
         read_run(_fit_settings("9.9.9"), as_of, topic="propensity")
 
 
 def test_without_settings_nothing_is_fitted():
     dates = pa.array([], pa.date32())
-    as_of = pa.table({"as_of_date": dates, "data_through": dates})
+    as_of = pa.table({name: dates for name in AS_OF_COLUMNS})
     empty = _fit_settings(coterie.__version__).slice(0, 0)
     assert read_run(empty, as_of, topic="propensity") == (None, {"is_empty": True})
