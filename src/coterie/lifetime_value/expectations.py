@@ -46,7 +46,7 @@ HORIZON_DAYS = (90, 365)
 ANNUAL_DISCOUNT_RATE = 0.1
 DAYS_PER_YEAR = 365
 # Gauss-Legendre nodes over the logarithm of time, in which expected orders are smooth.
-TIME_NODE_COUNT = 8
+TIME_NODE_COUNT = 10
 # A distribution of values is tabulated at so many points to the standard deviation of its logarithm
 # and between the points cubic: the probability of a quantile is exact to some 1e-7.
 POINTS_PER_DEVIATION = 8
@@ -244,7 +244,8 @@ def _discount_share(
     """
     force = np.log1p(discount_rate) * 7 / DAYS_PER_YEAR
     node, weight = np.polynomial.legendre.leggauss(TIME_NODE_COUNT)
-    scale = (model.alpha_ + age)[:, np.newaxis, np.newaxis]
+    # Between the time of one order and the time in which rates become known.
+    scale = ((model.alpha_ + age) / np.sqrt(1 + model.r_ + x))[:, np.newaxis, np.newaxis]
     span = np.log1p(weeks[:, np.newaxis] / scale)
     log_time = span * (node + 1) / 2
     time = np.minimum(scale * np.expm1(log_time), weeks[:, np.newaxis])
