@@ -8,8 +8,8 @@ from scipy.special import expit
 from coterie.quality import (
     BACKTEST_INTERVAL_SCHEMA,
     METRICS,
-    centred_interval,
     bootstrap_intervals,
+    centred_interval,
     draw_weights,
     weighted_metrics,
 )
