@@ -242,9 +242,16 @@ class _AdditiveEstimator(BaseEstimator, ABC):
     def _of_weights(
         cls, bin_edges: Sequence[np.ndarray], weights: Sequence[np.ndarray], intercept: float
     ) -> Any:
-        estimator = cls(bin_edges=list(bin_edges))
-        estimator.n_features_in_ = len(bin_edges)
-        estimator.bin_edges_ = list(bin_edges)
+        edges = _checked_edges(bin_edges, len(weights))
+        for position, (found, feature_edges) in enumerate(zip(weights, edges, strict=True)):
+            if len(found) != len(feature_edges) + 2:
+                raise ValueError(
+                    f"feature {position} has {len(found)} weights and {len(feature_edges)} edges; "
+                    "give two weights more than edges."
+                )
+        estimator = cls(bin_edges=edges)
+        estimator.n_features_in_ = len(edges)
+        estimator.bin_edges_ = edges
         estimator.weights_ = list(weights)
         estimator.intercept_ = intercept
         return estimator
@@ -541,14 +548,7 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
         ValueError
             If the edges are not increasing, or a feature has not one weight for each bin.
         """
-        edges = _checked_edges(bin_edges, len(weights))
-        for position, (found, feature_edges) in enumerate(zip(weights, edges, strict=True)):
-            if len(found) != len(feature_edges) + 2:
-                raise ValueError(
-                    f"feature {position} has {len(found)} weights and {len(feature_edges)} edges; "
-                    "give two weights more than edges."
-                )
-        estimator = cls._of_weights(edges, weights, intercept)
+        estimator = cls._of_weights(bin_edges, weights, intercept)
         estimator.classes_ = np.asarray(classes)
         return estimator
 
@@ -723,6 +723,27 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
             If a column or a bin is missing, or the intercept is not one number.
         """
         return cls._read_table(table, features)
+
+    @classmethod
+    def from_weights(
+        cls, bin_edges: Sequence[np.ndarray], weights: Sequence[np.ndarray], intercept: float
+    ) -> AdditiveRegressor:
+        """Make an estimator of weights that were found elsewhere.
+
+        Parameters
+        ----------
+        bin_edges : sequence of f increasing ndarrays
+        weights : sequence of f ndarrays
+            One weight more than bins, that of a missing value first.
+        intercept : float
+            In the unit of y.
+
+        Raises
+        ------
+        ValueError
+            If the edges are not increasing, or a feature has not one weight for each bin.
+        """
+        return cls._of_weights(bin_edges, weights, intercept)
 
 
 def intercept_shift(log_odds: np.ndarray, outcomes: np.ndarray) -> float:

@@ -340,8 +340,11 @@ def test_weights_from_elsewhere_are_an_estimator():
     classifier = AdditiveClassifier.from_weights([[5.0]], weights, 0.5)
     found = classifier.decision_function([[np.nan], [4.0], [6.0]])
     np.testing.assert_array_equal(found, [0.5, -0.5, 1.5])
-    with pytest.raises(ValueError, match="two weights more than edges"):
-        AdditiveClassifier.from_weights([[5.0, 6.0]], weights, 0.5)
+    regressor = AdditiveRegressor.from_weights([[5.0]], weights, 0.5)
+    np.testing.assert_array_equal(regressor.predict([[np.nan], [4.0], [6.0]]), [0.5, -0.5, 1.5])
+    for estimator in (AdditiveClassifier, AdditiveRegressor):
+        with pytest.raises(ValueError, match="two weights more than edges"):
+            estimator.from_weights([[5.0, 6.0]], weights, 0.5)
 
 
 @pytest.mark.parametrize("parts", ["blend", "boosting"])
