@@ -38,7 +38,7 @@ published as (
         customer_id,
         horizon_days,
         cohort,
-        case when is_champion then model_version end as model_version,
+        case when is_champion and method != 'cohort_mean' then model_version end as model_version,
         case
             when coalesce(predicted_amount, cohort_amount) is null then 'withheld'
             when is_champion and method != 'cohort_mean' then 'scored'
