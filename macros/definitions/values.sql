@@ -59,22 +59,33 @@
 
 
 {#
-    The ends of an interval of 80 %, as the levels of the quantiles it lies between: where nothing at
-    all is likely enough it begins at 0 and leaves out the fifth at the top, else a tenth at each end.
+    The percentiles between which intervals of 80 % lie: the first and the last one, or from 0 to the
+    middle one where nothing at all is likely enough.
 #}
-{% macro lower_level(no_spend_sql) %}
-    {{- "case when " ~ no_spend_sql ~ " < 0.1 then 0.1 else 0 end" -}}
+{% macro interval_percents() %}
+    {{ return([10, 80, 90]) }}
 {% endmacro %}
 
 
-{% macro upper_level(no_spend_sql) %}
-    {{- "case when " ~ no_spend_sql ~ " < 0.1 then 0.9 else 0.8 end" -}}
+{# The columns that hold them. #}
+{% macro interval_quantiles() %}
+    {% set names = [] %}
+    {% for percent in coterie.interval_percents() %}
+        {% do names.append("quantile_" ~ percent) %}
+    {% endfor %}
+    {{ return(names) }}
+{% endmacro %}
+
+
+{# Whether an interval begins above 0, by the probability of no spend at all. #}
+{% macro is_surely_above_nothing(no_spend_sql) %}
+    {{- no_spend_sql ~ " < 0.1" -}}
 {% endmacro %}
 
 
 {# A level of a mixture with nothing, as the level of its other part; below 0 where it is nothing. #}
-{% macro level_given_any(level_sql, nothing_sql) %}
-    {{- "(" ~ level_sql ~ " - (" ~ nothing_sql ~ ")) / nullif(1 - (" ~ nothing_sql ~ "), 0)" -}}
+{% macro level_given_any(level, nothing_sql) %}
+    {{- "(" ~ level ~ " - (" ~ nothing_sql ~ ")) / nullif(1 - (" ~ nothing_sql ~ "), 0)" -}}
 {% endmacro %}
 
 

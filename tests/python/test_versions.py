@@ -52,7 +52,7 @@ def _fit_settings(version):
 
 def test_a_run_is_read_from_its_two_tables():
     dates = pa.array([19000], pa.date32())
-    as_of = pa.table({name: dates for name in AS_OF_COLUMNS})
+    as_of = pa.table(dict.fromkeys(AS_OF_COLUMNS, dates))
     date, settings = read_run(_fit_settings(coterie.__version__), as_of, topic="propensity")
     assert date.isoformat() == "2022-01-08"
     assert settings == {
@@ -69,13 +69,13 @@ def test_a_run_is_read_from_its_two_tables():
 
 def test_a_library_of_another_version_is_refused_with_the_remedy():
     dates = pa.array([], pa.date32())
-    as_of = pa.table({name: dates for name in AS_OF_COLUMNS})
+    as_of = pa.table(dict.fromkeys(AS_OF_COLUMNS, dates))
     with pytest.raises(ValueError, match=r"pip install coterie==9\.9\.9"):
         read_run(_fit_settings("9.9.9"), as_of, topic="propensity")
 
 
 def test_without_settings_nothing_is_fitted():
     dates = pa.array([], pa.date32())
-    as_of = pa.table({name: dates for name in AS_OF_COLUMNS})
+    as_of = pa.table(dict.fromkeys(AS_OF_COLUMNS, dates))
     empty = _fit_settings(coterie.__version__).slice(0, 0)
     assert read_run(empty, as_of, topic="propensity") == (None, {"is_empty": True})

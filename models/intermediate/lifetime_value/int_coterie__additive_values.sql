@@ -7,6 +7,7 @@ versions as (
     select
         model_name,
         model_version,
+        learned_horizon_days,
         bin_set_id
 
     from {{ ref('int_coterie__value_versions') }}
@@ -94,8 +95,10 @@ constants as (
 
     select
         model_version,
+        max(learned_horizon_days) as learned_horizon_days,
         max(purchase_intercept) as purchase_intercept,
         max(spend_intercept) as spend_intercept,
+        max(spend_slope) as spend_slope,
         max(smearing) as smearing,
         {{ coterie.ordered_list(
             'case when component = \'residual\' then weight end', 'bin'
@@ -137,15 +140,29 @@ looked_up as (
 
 ),
 
+nbd_values as (
+
+    select
+        customer_id,
+        horizon_days,
+        amount
+
+    from {{ ref('int_coterie__nbd_values') }}
+
+),
+
 expected as (
 
+    -- What the purchase model expects tells apart whom the highest bins hold alike.
     select
         looked_up.customer_id,
         looked_up.model_name,
         looked_up.model_version,
         1 / (1 + exp(-(constants.purchase_intercept + looked_up.purchase_weight)))
             as purchase_probability,
-        constants.spend_intercept + looked_up.spend_weight as log_amount,
+        constants.spend_intercept
+        + looked_up.spend_weight
+        + coalesce(constants.spend_slope * ln(greatest(nbd_values.amount, 1e-6)), 0) as log_amount,
         constants.smearing,
         constants.residual_quantiles,
         constants.level_steps
@@ -155,20 +172,10 @@ expected as (
     inner join constants
         on looked_up.model_version = constants.model_version
 
-),
-
-levels as (
-
-    select
-        *,
-        {{ coterie.level_given_any(
-            coterie.lower_level('1 - purchase_probability'), '1 - purchase_probability'
-        ) }} as lower_level_given_any,
-        {{ coterie.level_given_any(
-            coterie.upper_level('1 - purchase_probability'), '1 - purchase_probability'
-        ) }} as upper_level_given_any
-
-    from expected
+    left join nbd_values
+        on
+            looked_up.customer_id = nbd_values.customer_id
+            and constants.learned_horizon_days = nbd_values.horizon_days
 
 ),
 
@@ -180,36 +187,23 @@ additive_values as (
         model_version,
         round(purchase_probability, 9) as purchase_probability,
         round(purchase_probability * exp(log_amount) * smearing, 6) as amount,
+        {%- for percent in coterie.interval_percents() %}
+        {%- set level = coterie.level_given_any(percent / 100, '1 - purchase_probability') %}
         round(
             case
-                when lower_level_given_any > 0
+                when {{ level }} > 0
                     then
                         exp(
                             log_amount
-                            + {{ coterie.interpolated(
-                                'residual_quantiles', 'lower_level_given_any', 'level_steps'
-                            ) }}
+                            + {{ coterie.interpolated('residual_quantiles', level, 'level_steps') }}
                         )
                 else 0
             end,
             6
-        ) as lower_amount,
-        round(
-            case
-                when upper_level_given_any > 0
-                    then
-                        exp(
-                            log_amount
-                            + {{ coterie.interpolated(
-                                'residual_quantiles', 'upper_level_given_any', 'level_steps'
-                            ) }}
-                        )
-                else 0
-            end,
-            6
-        ) as upper_amount
+        ) as quantile_{{ percent }}{{ "," if not loop.last }}
+        {%- endfor %}
 
-    from levels
+    from expected
 
 )
 

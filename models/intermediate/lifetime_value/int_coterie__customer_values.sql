@@ -1,6 +1,7 @@
 {% set horizons = coterie.value_horizons() %}
 {% set newcomer_days = coterie.newcomer_value_days() %}
 {% set has_additive = coterie.has_additive_value() %}
+{% set percents = coterie.interval_percents() %}
 
 with
 
@@ -53,18 +54,6 @@ nbd_values as (
 
 ),
 
-expected_orders as (
-
-    select
-        horizon_days,
-        cast(sum(cast(expected_orders as decimal(30, 6))) as double) as expected_orders
-
-    from nbd_values
-
-    group by horizon_days
-
-),
-
 {% if has_additive %}
 
 additive_values as (
@@ -106,21 +95,24 @@ parts as (
         end as individual_share,
         versions.additive_share,
         versions.learned_horizon_days < models.horizon_days as is_shared_out,
-        coalesce(
-            orders.expected_orders / nullif(learned_orders.expected_orders, 0),
-            models.horizon_days / cast(versions.learned_horizon_days as double)
-        ) as horizon_ratio,
+        models.horizon_days / cast(versions.learned_horizon_days as double) as horizon_ratio,
+        nbd_values.no_order_probability as nbd_no_spend,
         versions.nbd_level * nbd_values.amount as nbd_amount,
-        versions.nbd_level * nbd_values.lower_amount as nbd_lower_amount,
-        versions.nbd_level * nbd_values.upper_amount as nbd_upper_amount,
+        {%- for percent in percents %}
+        versions.nbd_level * nbd_values.quantile_{{ percent }} as nbd_quantile_{{ percent }},
+        {%- endfor %}
         {% if has_additive %}
+        1 - additive_values.purchase_probability as additive_no_spend,
         additive_values.amount as additive_amount,
-        additive_values.lower_amount as additive_lower_amount,
-        additive_values.upper_amount as additive_upper_amount,
+        {%- for percent in percents %}
+        additive_values.quantile_{{ percent }} as additive_quantile_{{ percent }},
+        {%- endfor %}
         {% else %}
+        cast(null as double) as additive_no_spend,
         cast(null as double) as additive_amount,
-        cast(null as double) as additive_lower_amount,
-        cast(null as double) as additive_upper_amount,
+        {%- for percent in percents %}
+        cast(null as double) as additive_quantile_{{ percent }},
+        {%- endfor %}
         {% endif %}
         cohort_values.mean_amount as cohort_amount,
         cohort_values.lower_amount as cohort_lower_amount,
@@ -147,12 +139,6 @@ parts as (
             and versions.model_version = additive_values.model_version
     {% endif %}
 
-    left join expected_orders as orders
-        on models.horizon_days = orders.horizon_days
-
-    left join expected_orders as learned_orders
-        on versions.learned_horizon_days = learned_orders.horizon_days
-
     left join cohort_values
         on
             customers.as_of_date = cohort_values.as_of_date
@@ -164,8 +150,7 @@ parts as (
 totals as (
 
     -- What was learned over fewer days ranks the customers, and the purchase model tells how much
-    -- they will spend in all, or at least how many more orders there are. Decimals add up alike in
-    -- any order.
+    -- they will spend in all. Decimals add up alike in any order.
     select
         model_version,
         cast(sum(cast(nbd_amount as decimal(30, 6))) as double) as nbd_amount,
@@ -209,10 +194,12 @@ individual as (
 
     select
         *,
-        {%- for end in ['', 'lower_', 'upper_'] %}
-        additive_weight * additive_scale * coalesce(additive_{{ end }}amount, 0)
-        + (1 - additive_weight) * coalesce(nbd_{{ end }}amount, 0) as individual_{{ end }}amount,
+        {%- for part in ['amount'] + coterie.interval_quantiles() %}
+        additive_weight * additive_scale * coalesce(additive_{{ part }}, 0)
+        + (1 - additive_weight) * coalesce(nbd_{{ part }}, 0) as individual_{{ part }},
         {%- endfor %}
+        additive_weight * coalesce(additive_no_spend, 0)
+        + (1 - additive_weight) * coalesce(nbd_no_spend, 0) as individual_no_spend,
         additive_amount is not null or nbd_amount is not null as has_individual
 
     from weighed
@@ -224,16 +211,23 @@ combined as (
     -- Of newcomers their cohort tells more than their one order; the older they are, the less.
     select
         *,
-        {%- for end in ['', 'lower_', 'upper_'] %}
         case
-            when not has_individual then cohort_{{ end }}amount
-            when individual_share = 1 or cohort_{{ end }}amount is null
-                then individual_{{ end }}amount
-            else
-                individual_share * individual_{{ end }}amount
-                + (1 - individual_share) * cohort_{{ end }}amount
-        end as combined_{{ end }}amount,
-        {%- endfor %}
+            when not has_individual then cohort_amount
+            when individual_share = 1 or cohort_amount is null then individual_amount
+            else individual_share * individual_amount + (1 - individual_share) * cohort_amount
+        end as combined_amount,
+        case
+            when not has_individual then cohort_lower_amount
+            when {{ coterie.is_surely_above_nothing('individual_no_spend') }}
+                then individual_quantile_10
+            else 0
+        end as combined_lower_amount,
+        case
+            when not has_individual then cohort_upper_amount
+            when {{ coterie.is_surely_above_nothing('individual_no_spend') }}
+                then individual_quantile_90
+            else individual_quantile_80
+        end as combined_upper_amount,
         case
             when not has_individual then 'cohort_mean'
             when additive_weight = 0 then 'nbd'

@@ -55,6 +55,7 @@ expectations as (
         max(expected_orders_alive) as expected_orders_alive,
         max(discount_share) as discount_share,
         max(no_order_probability_alive) as no_order_probability_alive,
+        max(case when is_spend_fixed then 1 else 0 end) = 1 as is_spend_fixed,
         count(*) - 1 as level_steps,
         {{ coterie.ordered_list('value_quantile', 'level') }} as quantiles
 
@@ -70,7 +71,7 @@ expectations as (
 expected as (
 
     -- Whoever has not ordered again is expected to spend as others do; those who have are known by
-    -- their own mean as well as it is known. Without Gamma-Gamma there are orders, but no amounts.
+    -- their own mean as well as it is known. Without Gamma-Gamma everybody spends the mean.
     select
         purchase_histories.customer_id,
         purchase_histories.as_of_date,
@@ -81,8 +82,8 @@ expected as (
         1 - customer_nbd.nbd_probability_alive * (1 - expectations.no_order_probability_alive)
             as no_order_probability,
         case
-            when spend_parameters.p is null then null
-            when purchase_histories.repeat_count = 0 then spend_parameters.mean_spend
+            when spend_parameters.p is null or purchase_histories.repeat_count = 0
+                then spend_parameters.mean_spend
             else
                 spend_parameters.p
                 * (
@@ -93,9 +94,13 @@ expected as (
                     spend_parameters.p * purchase_histories.repeat_count + spend_parameters.q - 1
                 )
         end as expected_spend,
-        spend_parameters.gamma
-        + purchase_histories.repeat_count * coalesce(purchase_histories.avg_repeat_net_amount, 0)
-            as quantile_unit,
+        case
+            when expectations.is_spend_fixed then spend_parameters.mean_spend
+            else
+                spend_parameters.gamma
+                + purchase_histories.repeat_count
+                * coalesce(purchase_histories.avg_repeat_net_amount, 0)
+        end as quantile_unit,
         expectations.quantiles,
         expectations.level_steps
 
@@ -109,29 +114,14 @@ expected as (
             purchase_histories.repeat_count = expectations.repeat_count
             and purchase_histories.age_weeks = expectations.age_weeks
 
-    left join spend_parameters
+    inner join spend_parameters
         on spend_parameters.number_from_newest = 1
-
-),
-
-levels as (
-
-    -- Of those who may be gone for good a level of the whole is a lower one of those who are alive.
-    select
-        *,
-        {{ coterie.level_given_any(
-            coterie.lower_level('no_order_probability'), '1 - probability_alive'
-        ) }} as lower_level_alive,
-        {{ coterie.level_given_any(
-            coterie.upper_level('no_order_probability'), '1 - probability_alive'
-        ) }} as upper_level_alive
-
-    from expected
 
 ),
 
 nbd_values as (
 
+    -- Of those who may be gone for good a level of the whole is a lower one of those who are alive.
     select
         customer_id,
         as_of_date,
@@ -142,28 +132,21 @@ nbd_values as (
         round(no_order_probability, 9) as no_order_probability,
         round(expected_spend, 6) as expected_spend,
         round(expected_orders * expected_spend, 6) as amount,
+        {%- for percent in coterie.interval_percents() %}
+        {%- set level = coterie.level_given_any(percent / 100, '1 - probability_alive') %}
         round(
             case
-                when lower_level_alive > 0
+                when probability_alive > 0 and {{ level }} > 0
                     then
                         quantile_unit
-                        * ({{ coterie.interpolated('quantiles', 'lower_level_alive', 'level_steps') }})
-                when quantile_unit is not null then 0
+                        * ({{ coterie.interpolated('quantiles', level, 'level_steps') }})
+                else 0
             end,
             6
-        ) as lower_amount,
-        round(
-            case
-                when upper_level_alive > 0
-                    then
-                        quantile_unit
-                        * ({{ coterie.interpolated('quantiles', 'upper_level_alive', 'level_steps') }})
-                when quantile_unit is not null then 0
-            end,
-            6
-        ) as upper_amount
+        ) as quantile_{{ percent }}{{ "," if not loop.last }}
+        {%- endfor %}
 
-    from levels
+    from expected
 
 )
 
