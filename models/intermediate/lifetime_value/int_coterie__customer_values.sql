@@ -97,6 +97,9 @@ parts as (
         versions.learned_horizon_days < models.horizon_days as is_shared_out,
         models.horizon_days / cast(versions.learned_horizon_days as double) as horizon_ratio,
         nbd_values.no_order_probability as nbd_no_spend,
+        nbd_values.is_spend_fixed,
+        nbd_values.amount as plain_nbd_amount,
+        learned_nbd_values.amount as learned_nbd_amount,
         versions.nbd_level * nbd_values.amount as nbd_amount,
         {%- for percent in percents %}
         versions.nbd_level * nbd_values.quantile_{{ percent }} as nbd_quantile_{{ percent }},
@@ -132,6 +135,11 @@ parts as (
             customers.customer_id = nbd_values.customer_id
             and models.horizon_days = nbd_values.horizon_days
 
+    left join nbd_values as learned_nbd_values
+        on
+            customers.customer_id = learned_nbd_values.customer_id
+            and versions.learned_horizon_days = learned_nbd_values.horizon_days
+
     {% if has_additive %}
     left join additive_values
         on
@@ -150,11 +158,14 @@ parts as (
 totals as (
 
     -- What was learned over fewer days ranks the customers, and the purchase model tells how much
-    -- they will spend in all. Decimals add up alike in any order.
+    -- they will spend in all; where it does not know what they spend, how many more orders there
+    -- are. Decimals add up alike in any order.
     select
         model_version,
-        cast(sum(cast(nbd_amount as decimal(30, 6))) as double) as nbd_amount,
-        cast(sum(cast(additive_amount as decimal(30, 6))) as double) as additive_amount
+        {%- for name in ['nbd', 'plain_nbd', 'learned_nbd', 'additive'] %}
+        cast(sum(cast({{ name }}_amount as decimal(30, 6))) as double) as {{ name }}_amount
+        {{- "," if not loop.last }}
+        {%- endfor %}
 
     from parts
 
@@ -172,10 +183,11 @@ weighed as (
         parts.*,
         case
             when not parts.is_shared_out then 1
-            else coalesce(
-                totals.nbd_amount / nullif(totals.additive_amount, 0),
-                parts.horizon_ratio
-            )
+            when parts.is_spend_fixed
+                then coalesce(totals.plain_nbd_amount / nullif(totals.learned_nbd_amount, 0), 1)
+            when totals.nbd_amount is not null
+                then coalesce(totals.nbd_amount / nullif(totals.additive_amount, 0), 1)
+            else parts.horizon_ratio
         end as additive_scale,
         case
             when parts.additive_amount is null then 0

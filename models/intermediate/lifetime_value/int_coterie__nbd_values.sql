@@ -101,6 +101,7 @@ expected as (
                 + purchase_histories.repeat_count
                 * coalesce(purchase_histories.avg_repeat_net_amount, 0)
         end as quantile_unit,
+        expectations.is_spend_fixed,
         expectations.quantiles,
         expectations.level_steps
 
@@ -131,6 +132,7 @@ nbd_values as (
         round(discount_share, 6) as discount_share,
         round(no_order_probability, 9) as no_order_probability,
         round(expected_spend, 6) as expected_spend,
+        is_spend_fixed,
         round(expected_orders * expected_spend, 6) as amount,
         {%- for percent in coterie.interval_percents() %}
         {%- set level = coterie.level_given_any(percent / 100, '1 - probability_alive') %}

@@ -47,7 +47,6 @@ metrics as (
         model_name,
         model_version,
         max(case when metric_name = 'row_count' then metric_value end) as test_row_count,
-        max(case when metric_name = 'buyer_count' then metric_value end) as test_buyer_count,
         max(case when metric_name = 'predicted_over_observed' then interval_lower end)
             as predicted_over_observed_lower,
         max(case when metric_name = 'predicted_over_observed' then interval_upper end)
@@ -82,9 +81,12 @@ origins as (
         model_name,
         model_version,
         count(distinct origin) as test_origin_count,
+        count(case when actual_amount > 0 then 1 end) as test_buyer_count,
         max(tested_horizon_days) as tested_horizon_days
 
     from {{ ref('int_coterie__value_backtests') }}
+
+    where scorer_name = 'model'
 
     group by model_name, model_version
 
@@ -103,7 +105,7 @@ evidence as (
         origins.tested_horizon_days,
         coalesce(origins.test_origin_count, 0) as test_origin_count,
         coalesce(metrics.test_row_count, 0) as test_row_count,
-        coalesce(metrics.test_buyer_count, 0) as test_buyer_count,
+        coalesce(origins.test_buyer_count, 0) as test_buyer_count,
         metrics.least_gain_lower,
         metrics.predicted_over_observed,
         metrics.predicted_over_observed_lower,

@@ -733,7 +733,7 @@ class _ValueModel:
             if self.nbd is not None:
                 expected = self.nbd.expected_amount(rows, self.learned_horizon_days)
             additive = self.additive.predict(rows.X, expected)
-            scale = self._scale(additive.amount(), found.get("nbd_amount"))
+            scale = self._scale(additive.amount(), found.get("nbd_amount"), expected)
             found["additive_amount"] = scale * additive.amount()
             parts.append((additive, self.additive_share, scale))
         # A part without a share has no say, whatever it holds.
@@ -754,16 +754,22 @@ class _ValueModel:
         found["value_upper"] = np.maximum(np.where(is_sure, highest, one_sided), value)
         return found
 
-    def _scale(self, additive: np.ndarray, nbd: np.ndarray | None) -> float:
+    def _scale(
+        self, additive: np.ndarray, nbd: np.ndarray | None, expected: np.ndarray | None
+    ) -> float:
         """Give the factor from the learned horizon to that of the model.
 
         The purchase model knows how orders thin out over a year; what was learned from a shorter
-        time shares its total out.
+        time shares its total out. Where it does not know what customers spend, it tells only how
+        many times the orders of the learned horizon (`expected`) there are.
         """
         if self.learned_horizon_days == self.horizon_days:
             return 1.0
         if nbd is None:
             return self.horizon_days / self.learned_horizon_days
+        if not self.nbd.knows_spend():
+            total = self.nbd.level * expected.sum()
+            return float(nbd.sum() / total) if total > 0 else 1.0
         return float(nbd.sum() / additive.sum()) if additive.sum() > 0 else 1.0
 
 
