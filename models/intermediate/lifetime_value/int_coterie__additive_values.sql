@@ -162,7 +162,11 @@ expected as (
             as purchase_probability,
         constants.spend_intercept
         + looked_up.spend_weight
-        + coalesce(constants.spend_slope * ln(greatest(nbd_values.amount, 1e-6)), 0) as log_amount,
+        + case
+            when nbd_values.amount is not null
+                then constants.spend_slope * ln(greatest(nbd_values.amount, 1e-6))
+            else 0
+        end as log_amount,
         constants.smearing,
         constants.residual_quantiles,
         constants.level_steps
