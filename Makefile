@@ -7,7 +7,7 @@ export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo build test test-all ruff lint format lock bench bench-scoring bench-accuracy \
-	bench-learning bench-gates demo-data clean
+	bench-learning bench-gates bench-lifetime-value demo-data clean
 
 help: ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,7 +53,7 @@ lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
 
-# DATE=2025-11-21 makes them write their tables into docs/performance.md, docs/accuracy.md and docs/gates.md.
+# DATE=2025-11-21 makes them write their tables into docs/performance.md, accuracy.md, gates.md and lifetime_value.md.
 BENCH_DATA ?= bench/data
 BENCH_DATE := $(if $(DATE),--date $(DATE))
 LEARNING_ROWS := build --select +int_coterie__propensity_training_rows \
@@ -87,6 +87,11 @@ bench-learning: install ## How many rows the learner needs, on Online Retail and
 bench-gates: install ## Whether the gate opens for sound shops and stays shut for shuffled outcomes
 	$(BIN)/python bench/gates.py $(BENCH_DATE)
 	$(BIN)/python bench/gates.py --orders-only $(BENCH_DATE)
+
+bench-lifetime-value: install ## Lifetime value on simulated customers and on the CDNOW sample
+	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }
+	$(BIN)/python bench/value_coverage.py $(BENCH_DATE)
+	$(BIN)/python bench/cdnow.py $(BENCH_DATE)
 
 clean: ## Remove what builds leave behind; .venv stays
 	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache

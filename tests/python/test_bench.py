@@ -1,5 +1,7 @@
+import os
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ def _bench_modules(monkeypatch):
     # Their names are too plain to stay among those of other tests.
     for name in {
         "accuracy",
+        "cdnow",
         "common",
         "compare_features",
         "gates",
@@ -534,3 +537,65 @@ def test_distorted_probabilities_are_those_of_the_model_alone():
     odds = [0.25 * (4 / 9) ** 2, 0.25, 0.25 * (12 / 7) ** 2]
     overconfident = distorted(backtests, "overconfident")["probability"].to_pylist()
     assert overconfident == pytest.approx([odd / (1 + odd) for odd in odds])
+
+
+def cdnow_orders(path):
+    """Customers who ordered once, twice and often until 1997-09-30, and then again or not."""
+    days = {
+        1: ["1997-01-01", "1997-10-01", "1998-06-30", "1998-07-01"],
+        2: ["1997-01-01", "1997-01-08", "1997-01-08"],
+        3: [*(f"1997-0{month}-01" for month in range(1, 10)), "1997-09-30", "1997-12-24"],
+    }
+    rows = [(customer, day) for customer, of_customer in days.items() for day in of_customer]
+    pd.DataFrame(rows, columns=["customer_id", "order_date"]).to_parquet(path)
+
+
+def test_cdnow_is_cut_between_what_is_learned_from_and_what_is_expected(tmp_path):
+    from cdnow import by_repeats, draw, read_customers, report
+
+    cdnow_orders(tmp_path / "orders.parquet")
+    customers = read_customers(tmp_path / "orders.parquet")
+    np.testing.assert_allclose(
+        customers[["x", "t_x", "T"]], [[0, 0, 272 / 7], [1, 1, 272 / 7], [9, 272 / 7, 272 / 7]]
+    )
+    # The first day after the cut and the last of the 39 weeks count, the day after does not.
+    assert customers["actual"].tolist() == [2, 0, 1]
+
+    expected = {"mbg_nbd": np.array([0.5, 0.25, 2.0]), "bg_nbd": np.array([1.0, 0.5, 3.0])}
+    table = by_repeats(customers, expected)
+    assert table.index.tolist() == [0, 1, 7]
+    assert table["customers"].tolist() == [1, 1, 1]
+    words = report(table, {"mbg_nbd": "MBG/NBD", "bg_nbd": "BG/NBD"})
+    assert "| 7 and more" in words
+    assert "-8.3 %" in words
+    assert "+50.0 %" in words
+
+    draw(table, tmp_path / "figures" / "figure.svg")
+    figure = ElementTree.parse(tmp_path / "figures" / "figure.svg").getroot()
+    shapes = [element.tag.rpartition("}")[2] for element in figure.iter()]
+    assert shapes.count("circle") == 3
+    assert shapes.count("path") == 2
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(
+    "COTERIE_REAL_DATA" not in os.environ, reason="COTERIE_REAL_DATA does not name the data folder"
+)
+def test_expected_orders_of_cdnow_are_those_of_another_implementation():
+    from cdnow import NAMES, by_repeats, expected_orders, read_customers
+
+    customers = read_customers(
+        Path(os.environ["COTERIE_REAL_DATA"]) / "cdnow" / "cdnow_sample.parquet"
+    )
+    expected = {family: expected_orders(customers, family) for family in NAMES}
+    found = by_repeats(customers, expected).drop(columns="customers").T.round(4)
+    # The package lifetimes 0.11.3 for the same customers.
+    np.testing.assert_allclose(
+        found,
+        [
+            [0.2367, 0.6970, 1.3925, 1.5600, 2.5323, 2.9474, 3.8621, 6.3594],
+            [0.1852, 0.5514, 1.0490, 1.4929, 2.1043, 2.5636, 3.3608, 5.8485],
+            [0.2251, 0.5231, 1.0441, 1.5203, 2.1639, 2.6538, 3.5040, 6.1572],
+        ],
+        atol=1.5e-4,
+    )
