@@ -17,6 +17,8 @@ from coterie.lifetime_value import (
     MEAN_ROUNDING_WEEKS,
     STATE_EXPECTATIONS_SCHEMA,
     GammaGamma,
+    fit_gamma_gamma_parameters,
+    fit_nbd_parameters,
     state_expectations,
 )
 
@@ -368,6 +370,83 @@ def test_parameters_at_their_bounds_give_numbers(family):
                 assert frame["discount_share"].between(0.9, 1).all()
                 assert frame["no_order_probability_alive"].between(0, 1).all()
                 assert (np.diff(cube(frame, "value_quantile", states), axis=2) >= 0).all()
+
+
+# ---- odd shops, from their customers to their values --------------------------------------------
+
+
+def odd_shop(kind, count=400):
+    """Repeat count, recency and age in weeks and mean spend of customers."""
+    rng = np.random.default_rng(0)
+    age = rng.integers(1, 60, count)
+    x = np.minimum(rng.geometric(0.5, count) - 1, 7 * age - 1)
+    recency = np.where(x > 0, np.ceil(age * rng.uniform(0.01, 1, count)), 0).astype(int)
+    spend = np.round(rng.lognormal(3, 0.5, count), 2)
+    if kind == "all buy once":
+        x, recency = 0 * x, 0 * recency
+    elif kind == "all buy every day":
+        x, recency = 7 * age, age
+    elif kind == "all buy twice":
+        x, recency = 0 * x + 1, np.maximum(recency, 1)
+    elif kind == "a whale":
+        x[0], age[0], recency[0], spend[0] = 5000, 700, 700, 1e9
+    elif kind == "all is free":
+        spend = 0 * spend
+    elif kind == "one price":
+        spend = 0 * spend + 5
+    elif kind == "thirty customers":
+        x, recency, age, spend = (values[:30] for values in (x, recency, age, spend))
+    return x, recency, age, np.where(x > 0, spend, 0)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize(
+    ("kind", "is_fitted", "reason"),
+    [
+        ("a usual shop", True, None),
+        ("all buy once", False, "too_few_repeaters"),
+        ("all buy every day", True, None),
+        ("all buy twice", True, None),
+        ("a whale", True, "spend_depends_on_frequency"),
+        ("all is free", True, "too_few_repeaters"),
+        ("one price", True, None),
+        ("thirty customers", False, "too_few_repeaters"),
+    ],
+)
+def test_odd_shops_have_values_or_the_reason_why_not(kind, is_fitted, reason, family):
+    x, recency, age, spend = odd_shop(kind)
+    fit_settings = {"settings_hash": "s", "refit_interval_days": 30, "family": family}
+
+    def states(**columns):
+        rows = pd.DataFrame(columns).value_counts().rename("customer_count").reset_index()
+        rows.insert(0, "as_of_date", DAY)
+        return pa.Table.from_pandas(rows, preserve_index=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        purchases = fit_nbd_parameters(
+            states(repeat_count=x, recency_weeks=recency, age_weeks=age),
+            None,
+            as_of_date=DAY,
+            settings=fit_settings,
+        )
+        spends = fit_gamma_gamma_parameters(
+            states(repeat_count=x, mean_spend=spend), None, as_of_date=DAY, settings=fit_settings
+        )
+        found = state_expectations(
+            states(repeat_count=x, age_weeks=age), purchases, spends, settings=fit_settings
+        ).to_pandas()
+    assert purchases.num_rows == is_fitted
+    spends = spends.to_pylist()[0]
+    assert spends["fallback_reason"] == reason
+    assert np.isfinite(spends["mean_spend"])
+    assert spends["mean_spend"] >= 0
+    assert (spends["p"] is None) == (reason is not None)
+    assert len(found) == is_fitted * len(np.unique(np.column_stack([x, age]), axis=0)) * 2 * 41
+    numbers = found[[*ONE_ROW, "value_quantile"]].to_numpy()
+    assert np.isfinite(numbers).all()
+    assert (numbers >= 0).all()
+    assert (found["is_spend_fixed"] == (reason is not None)).all()
 
 
 # ---- what is refused ----------------------------------------------------------------------------
