@@ -297,9 +297,10 @@ def test_probabilities_and_expectations_keep_their_order(case, horizons):
 
 
 @settings(max_examples=40, deadline=None)
-@given(models_and_states(), st.floats(0.1, 60))
-def test_counts_given_alive_are_integrals_over_rate_and_probability(case, horizon):
+@given(models_and_states(), st.floats(0.01, 20))
+def test_counts_given_alive_are_integrals_over_rate_and_probability(case, tau):
     model, (x, _, age) = case
+    horizon = tau * (model.alpha_ + age)
     k = x + isinstance(model, ModifiedBetaGeometricNBD)
     log_rate, step = np.linspace(-60, 8, 4000, retstep=True)
     rate = np.exp(log_rate)
@@ -319,7 +320,7 @@ def test_counts_given_alive_are_integrals_over_rate_and_probability(case, horizo
     np.testing.assert_allclose(reached[1:13], at_least, rtol=1e-6, atol=2e-10)
     # The mean of the counts is the expectation, and none of them is no purchase.
     mean = model.expected_purchases_alive(x, age, horizon)
-    np.testing.assert_allclose(found[0] @ np.arange(found.shape[1]), mean, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(found[0] @ np.arange(found.shape[1]), mean, rtol=1e-6)
     alive = model.probability_alive([case[1]])
     np.testing.assert_allclose(alive * mean, model.expected_purchases([case[1]], horizon))
     buys = model.probability_of_purchase([case[1]], horizon)
