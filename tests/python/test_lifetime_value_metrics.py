@@ -206,6 +206,7 @@ def test_each_round_scorer_and_group_has_its_rows():
     assert rounds == expected
     key = ["model_name", "model_version", "origin", "scorer_name", "group_name", "group_value"]
     assert metrics.equals(metrics.sort_by([(name, "ascending") for name in [*key, "metric_name"]]))
+    assert by_metric(metrics, group_value="loyal")["row_count"]["metric_value"] == 340
     counts = {
         row["scorer_name"]: row["metric_value"]
         for row in metrics.to_pylist()
@@ -213,6 +214,8 @@ def test_each_round_scorer_and_group_has_its_rows():
         if row["group_name"] == "all"
     }
     assert counts == {"model": 400, "last_period": 400, "cohort_mean": 400, "nbd": 200}
+    buyers = by_metric(metrics)["buyer_count"]["metric_value"]
+    assert buyers == sum((lognormal_case(200, seed)[0] > 0).sum() for seed in (0, 1))
 
 
 def test_gains_are_differences_on_the_rows_that_both_predicted():

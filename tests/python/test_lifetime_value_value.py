@@ -340,20 +340,47 @@ def test_parameters_of_other_settings_are_not_known(young, young_weights):
     assert facts_of(weights)["additive_share"] == 0.5
 
 
-def test_amounts_alike_for_all_say_nothing_of_one_customer(young):
-    """Where the spend model has fallen back to the mean of all, the rows speak alone."""
-    spends = young["spends"].to_pandas()
+def without_spend_model(found):
+    """The spend model has fallen back to one mean for all."""
+    spends = found["spends"].to_pandas()
     spends[["p", "q", "gamma"]] = np.nan
     spends["fallback_reason"] = "spend_depends_on_frequency"
-    spends = pa.Table.from_pandas(spends, schema=young["spends"].schema, preserve_index=False)
+    return pa.Table.from_pandas(spends, schema=found["spends"].schema, preserve_index=False)
+
+
+def test_amounts_alike_for_all_say_nothing_of_one_customer(young):
+    spends = without_spend_model(young)
     weights = fit(young, spends=spends)
     assert facts_of(weights)["additive_share"] == 1
     predicted = predict(young, weights, spends=spends)
     assert is_sound(predicted)
     assert predicted["nbd_amount"].notna().all()
-    # Over a year the purchase model still says how much all of them together will spend.
+    np.testing.assert_allclose(predicted["individual_amount"], predicted["additive_amount"])
+    # Over a year there is as much more to spend as there are more orders to come.
     longer = predict(young, weights, "value_365d", spends=spends)
-    assert longer["additive_amount"].sum() == pytest.approx(longer["nbd_amount"].sum())
+    factor = longer["nbd_amount"].sum() / predicted["nbd_amount"].sum()
+    assert 2 < factor < 365 / 90
+    np.testing.assert_allclose(longer["additive_amount"], factor * predicted["additive_amount"])
+    # Without features it speaks alone, as well as it can.
+    alone = fit(young, spends=spends, min_positive_count=10**6)
+    assert facts_of(alone)["additive_share"] == 0
+    assert is_sound(predict(young, alone, spends=spends))
+
+
+def test_amounts_beside_what_was_expected_are_none_without_it(young, young_weights):
+    predicted = predict(young, young_weights, spends=young["spends"].slice(0, 0))
+    assert predicted["additive_amount"].isna().all()
+    scored = young["scored"].to_pandas()
+    np.testing.assert_allclose(predicted["predicted_amount"], scored["cohort_amount_90d"].fillna(0))
+    assert is_sound(predicted)
+
+
+def test_a_shop_may_learn_from_no_features(young):
+    weights = fit(young, has_additive="False", bins=young["bins"].slice(0, 0))
+    assert set(weights["component"].to_pylist()) == {"none"}
+    assert facts_of(weights)["bin_set_id"] is None
+    tested = backtest(young, weights, has_additive="False")
+    assert set(tested["scorer_name"].to_pylist()) == {"model", "nbd", "last_period", "cohort_mean"}
 
 
 def test_the_version_follows_rows_settings_code_and_date(young, young_weights):

@@ -84,8 +84,9 @@ def value_metrics(
     -------
     pa.Table
         `VALUE_METRICS_SCHEMA`: one row for each version, origin (an ISO date, or ``pooled`` for
-        all of them), scorer, group and metric, sorted by these; see `weighted_value_metrics`, and
-        row_count. The scorer ``model`` has besides how much better it is than ``last_period`` and
+        all of them), scorer, group and metric, sorted by these. Metrics are those of
+        `weighted_value_metrics`, and row_count and buyer_count (rows with an amount above 0). The
+        scorer ``model`` has besides how much better it is than ``last_period`` and
         ``cohort_mean`` in mae and normalised Gini, more being better, over the rows that both
         predicted. Groups other than ``all`` are measured pooled, for the scorers ``model`` and
         ``cohort_mean`` and from min_group_customer_count customers on. A metric that is not
@@ -373,15 +374,18 @@ class _Round:
                 }
             )
         for scorer_name, predicted in self.predicted.items():
-            rows.append(
+            known = np.isfinite(predicted)
+            counts = {"row_count": known, "buyer_count": known & (self.actual > 0)}
+            rows += [
                 {
                     "scorer_name": scorer_name,
-                    "metric_name": "row_count",
-                    "metric_value": float(np.isfinite(predicted).sum()),
+                    "metric_name": metric_name,
+                    "metric_value": float(counted.sum()),
                     "interval_lower": None,
                     "interval_upper": None,
                 }
-            )
+                for metric_name, counted in counts.items()
+            ]
         return rows
 
     def _metrics(self, weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:

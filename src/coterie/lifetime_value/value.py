@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -22,25 +22,15 @@ import pyarrow.compute as pc
 from coterie import tables
 from coterie.additive import AdditiveClassifier, AdditiveRegressor
 from coterie.binning import bin_set_edges
-from coterie.learning import (
-    DEFAULT_MAX_ITER,
-    LabelledRows,
-    Learner,
-    Prediction,
-    bin_set_as_of,
-    in_parallel,
-    sampled,
-    untested_versions,
+from coterie.learning import bin_set_as_of, sampled, untested_versions
+from coterie.lifetime_value.amounts import (
+    KEY_COLUMNS,
+    STATE_COLUMNS,
+    AdditiveAmount,
+    CustomerRows,
+    Shop,
+    ValueModel,
 )
-from coterie.lifetime_value.expectations import LEVELS, state_expectations
-from coterie.lifetime_value.purchases import (
-    FAMILIES,
-    MEAN_ROUNDING_WEEKS,
-    PARAMETERS,
-    BetaGeometricNBD,
-    ModifiedBetaGeometricNBD,
-)
-from coterie.lifetime_value.spend import GAMMA_GAMMA_PARAMETERS, GammaGamma
 
 logger = logging.getLogger("coterie")
 
@@ -109,31 +99,9 @@ PREDICTION_SCHEMA = pa.schema(
     ]
 )
 
-# What a longer horizon is learned from while the history is short.
-SHORT_HORIZON_DAYS = 90
-# The level of the purchase model is that of a window one year ago, with this much history before.
-LEVEL_DAYS_AGO = 360
-LEVEL_HISTORY_DAYS = 182
-LEVEL_LIMITS = (0.67, 1.5)
-# A customer without a repeat purchase is a newcomer up to this age.
-NEWCOMER_DAYS = 90
-# The residuals of the log amount are kept at these levels; the outermost ones are less extreme.
-RESIDUAL_LEVELS = np.clip(np.arange(41) / 40, 0.005, 0.995)
-# Intervals hold 80 %, from this level to that one.
-INTERVAL_LEVELS = (0.1, 0.9)
-# Who spends nothing with at least this probability has an interval from 0 on, up to this level.
-NO_SPEND_LIMIT = 0.1
-ONE_SIDED_LEVEL = 0.8
-# A horizon is tested on no fewer origins, or else the short one is.
-MIN_TEST_ORIGIN_COUNT = 2
-# Less is taken for this where a logarithm is needed.
-LEAST_EXPECTED_AMOUNT = 1e-6
-LEAST_PROBABILITY = 1e-12
+GROUP_COLUMNS = ["cohort", "rfm_segment_code"]
 # Decimals of amounts in back-tests.
 AMOUNT_DECIMALS = 6
-KEY_COLUMNS = ["as_of_date", "customer_id"]
-STATE_COLUMNS = ["repeat_count", "recency_days", "age_days", "mean_spend"]
-GROUP_COLUMNS = ["cohort", "rfm_segment_code"]
 
 
 def fit_value_weights(
@@ -169,20 +137,30 @@ def fit_value_weights(
         None (no data yet) fits nothing.
     settings : mapping
         horizon_days (list of int), first_ordered_on (date of the first valid order), and those of
-        `coterie.propensity.fit_propensity_weights` but for predictions. Parameters count where
-        their settings_hash is parameters_settings_hash (by default settings_hash).
+        `coterie.propensity.fit_propensity_weights` but for predictions; optionally has_additive
+        ("False" learns from no features), newcomer_days (90), rounding_weeks (3/7, as for the
+        purchase model) and parameters_settings_hash (by default settings_hash: parameters of
+        others are not known).
 
     Returns
     -------
     pa.Table
-        `VALUE_WEIGHTS_SCHEMA`. One row for each model (``value_{horizon}d``), component, feature
-        and bin. Weights of the component ``purchase`` add up to the log-odds of spending anything
-        in the learned horizon, those of ``spend`` to the mean log amount of those who do. The
-        component ``residual`` (feature '', bin 0 to 40) holds the residuals of the log amount at
-        the levels of `RESIDUAL_LEVELS`. The column learner is ``additive`` or ``spline`` as for
-        propensity, and ``nbd`` where nothing could be learned but the purchase model is known: then
-        additive_share is 0, and one row of the component ``none`` stands for all weights. A model
-        that is not due, or for which neither is known, has no rows.
+        `VALUE_WEIGHTS_SCHEMA`: one row for each model (``value_{horizon}d``), component, feature
+        and bin.
+
+        - ``purchase``: weights that add up to the log-odds of spending anything in the learned
+          horizon.
+        - ``spend``: weights that add up to the mean log amount of those who do, together with
+          spend_slope times the log of what the purchase model expects in the learned horizon. The
+          expected amount is the exponential of it, times smearing.
+        - ``residual`` (feature '', bin 0 to 40): what log amounts differ from that by, at the
+          levels 0, 1/40, ... 1, the outermost of which stand for .005 and .995.
+        - ``none`` (one row of weight 0): stands for all of them where nothing could be learned,
+          but the purchase and the spend model are known. Then additive_share is 0.
+
+        The column learner is ``additive`` or ``spline`` as for propensity, or ``nbd`` beside
+        ``none``. A model that is not due, or of which neither is known, has no rows. Where the
+        spend model has fallen back to one mean for all, additive_share is 1.
 
     Raises
     ------
@@ -194,7 +172,7 @@ def fit_value_weights(
     as_of_date = tables.as_date(as_of_date)
     if as_of_date is None or tables.is_true(settings.get("is_empty")) or not training_rows.num_rows:
         return empty
-    shop = _Shop.from_tables(purchase_parameters, spend_parameters, settings)
+    shop = Shop.from_tables(purchase_parameters, spend_parameters, settings)
     settings_hash = tables.read_setting(settings, "settings_hash", str)
     due = [
         horizon_days
@@ -209,8 +187,13 @@ def fit_value_weights(
     ]
     if not due:
         return empty
-    bin_set = bin_set_as_of(feature_bins, as_of_date, settings)
-    edges = None if bin_set is None else bin_set_edges(bin_set, shop.learner.features)
+    bin_set, edges = None, None
+    if shop.has_additive:
+        bin_set = bin_set_as_of(feature_bins, as_of_date, settings)
+    if bin_set is None:
+        shop = replace(shop, has_additive=False)
+    else:
+        edges = bin_set_edges(bin_set, shop.learner.features)
     rows = _read_rows(training_rows, shop)
     found = shop.models(rows, [(horizon_days, as_of_date) for horizon_days in due], edges)
     fitted = []
@@ -265,12 +248,12 @@ def predict_values(
     ValueError
         If a column is missing, the rows are of several versions, or a bin is missing.
     """
-    shop = _Shop.from_tables(purchase_parameters, spend_parameters, settings)
+    shop = Shop.from_tables(purchase_parameters, spend_parameters, settings)
     tables.require_columns(rows, ["customer_id"], "the rows to predict")
     model = _read_model(version, feature_bins, shop, tables.as_date(as_of_date))
     dated = rows.select(["customer_id", *STATE_COLUMNS, *shop.learner.features])
     dated = dated.append_column("as_of_date", pa.array([as_of_date] * rows.num_rows, pa.date32()))
-    customers = _Rows.read(dated, shop.learner.features)
+    customers = CustomerRows.read(dated, shop.learner.features)
     cohort_amount = tables.feature_matrix(rows, [f"cohort_amount_{model.horizon_days}d"])[:, 0]
     found = model.predict(customers, cohort_amount)
     return pa.table(
@@ -339,7 +322,7 @@ def backtest_values(
     as_of_date = tables.as_date(as_of_date)
     if as_of_date is None or tables.is_true(settings.get("is_empty")) or not training_rows.num_rows:
         return empty
-    shop = _Shop.from_tables(purchase_parameters, spend_parameters, settings)
+    shop = Shop.from_tables(purchase_parameters, spend_parameters, settings)
     max_test_origins = tables.read_setting(settings, "max_test_origins", int, 4)
     max_test_row_count = tables.read_setting(settings, "max_test_row_count", int, 10_000)
     versions = untested_versions(weights, stored, as_of_date, settings)
@@ -360,8 +343,7 @@ def backtest_values(
     tested = {}
     for fold, model in zip(folds, shop.models(rows, folds), strict=True):
         horizon_days, origin = fold
-        test = rows.closed_by(as_of_date, horizon_days)
-        test = test.take(test.origin == origin)
+        test = rows.take((rows.origin == origin) & rows.is_closed_by(as_of_date, horizon_days))
         test = test.take(sampled(test.table["customer_id"], max_test_row_count))
         tested[fold] = _tested_table(model, test, horizon_days)
         logger.info(
@@ -384,587 +366,9 @@ def value_model_name(horizon_days: int) -> str:
     return f"value_{horizon_days}d"
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Customers at dates, as far as they are known before them."""
-
-    table: pa.Table
-    origin: np.ndarray  # datetime64[D], shape (n,)
-    X: np.ndarray  # float64, shape (n, f)
-    states: np.ndarray  # float64, shape (n, 3): repeat purchases, weeks to the last one, age
-    mean_spend: np.ndarray  # float64, shape (n,), 0 without a repeat purchase
-
-    @classmethod
-    def read(cls, table: pa.Table, features: Sequence[str]) -> _Rows:
-        """Read rows as they stand; a customer without an order has NaN for a state."""
-        states = tables.feature_matrix(table, STATE_COLUMNS)
-        return cls(
-            table=table,
-            origin=tables.date_array(table["as_of_date"]),
-            X=tables.feature_matrix(table, features),
-            states=states[:, :3] / [1, 7, 7],
-            mean_spend=np.maximum(np.nan_to_num(states[:, 3]), 0.0),
-        )
-
-    def take(self, mask: np.ndarray) -> _Rows:
-        return _Rows(
-            table=self.table.filter(pa.array(mask)),
-            origin=self.origin[mask],
-            X=self.X[mask],
-            states=self.states[mask],
-            mean_spend=self.mean_spend[mask],
-        )
-
-    def numbers(self, column: str) -> np.ndarray:
-        return tables.feature_matrix(self.table, [column])[:, 0]
-
-    def amount(self, horizon_days: int) -> np.ndarray:
-        """Give what was spent in the days from the origin on, NaN where they are not over."""
-        return self.numbers(f"amount_{horizon_days}d")
-
-    def closed_by(self, date: Any, horizon_days: int) -> _Rows:
-        """Keep the rows whose window had ended by a date."""
-        ends = self.origin + np.timedelta64(horizon_days, "D")
-        return self.take(
-            (ends <= np.datetime64(date, "D")) & np.isfinite(self.amount(horizon_days))
-        )
-
-    def has_order(self) -> np.ndarray:
-        return np.isfinite(self.states).all(axis=1)
-
-    def is_newcomer(self) -> np.ndarray:
-        return (self.states[:, 0] == 0) & (self.states[:, 2] * 7 < NEWCOMER_DAYS)
-
-
-@dataclass(frozen=True)
-class _AdditiveAmount:
-    """What is learned from past dates: who buys, how much the buyers spend, how that scatters."""
-
-    purchase: AdditiveClassifier
-    spend: AdditiveRegressor
-    spend_slope: float  # of the log of what the purchase model expects in the learned horizon
-    smearing: float
-    residuals: np.ndarray  # of the log amount, at RESIDUAL_LEVELS
-    learner: str
-    max_iter: int
-    calibration: str
-
-    @classmethod
-    def fit(
-        cls,
-        rows: _Rows,
-        expected: np.ndarray,
-        horizon_days: int,
-        as_of: Any,
-        learner: Learner,
-        bin_edges: list[np.ndarray] | None,
-    ) -> _AdditiveAmount:
-        """Learn from rows whose windows are over; bins are fitted where none are given.
-
-        `expected`, of shape (n,), is what the purchase model expected of the rows in the horizon,
-        NaN where it was not known.
-        """
-        amount = rows.amount(horizon_days)
-        labelled = LabelledRows(
-            table=rows.table.select(KEY_COLUMNS),
-            origin=rows.origin,
-            outcome=(amount > 0).astype(np.int64),
-            X=rows.X,
-            nbd=np.full(len(amount), np.nan),
-        )
-        prediction = Prediction(horizon_days, is_purchase=True, left_out_features=[])
-        fit = learner.fit(labelled, as_of, prediction, bin_edges)
-        bought = amount > 0
-        buyers = labelled.take(bought)
-        log_amount = np.log(amount[bought])
-        weight = learner.weight(buyers, as_of)
-        # All customers of the highest bins look alike, whether they spend ten times as much as
-        # others or a thousand times; what the purchase model expects tells them apart.
-        slope, reference = _fitted_line(expected[bought], log_amount, weight, learner)
-        is_small = len(log_amount) < learner.min_rows_to_boost
-        spend = learner.regressor(
-            fit.classifier.bin_edges_,
-            parts="spline" if is_small else "blend",
-            max_iter=fit.max_iter or DEFAULT_MAX_ITER,
-        )
-        spend.fit(buyers.X, log_amount - slope * reference, sample_weight=weight)
-        residual = log_amount - slope * reference - spend.predict(buyers.X)
-        residuals = tables.round_significant(np.quantile(residual, RESIDUAL_LEVELS))
-        # Duan (1983), "Smearing estimate: a nonparametric retransformation method". The outermost
-        # residuals are cut off: one customer unlike all others would raise the amounts of all.
-        smeared = np.exp(np.clip(residual, residuals[0], residuals[-1]))
-        return cls(
-            purchase=fit.classifier,
-            spend=spend,
-            spend_slope=slope,
-            smearing=float(tables.round_significant(np.average(smeared, weights=weight))),
-            residuals=residuals,
-            learner=fit.learner,
-            max_iter=fit.max_iter,
-            calibration=fit.calibration,
-        )
-
-    def predict(self, X: np.ndarray, expected: np.ndarray | None) -> _AdditivePrediction:
-        """Predict customers of whom the purchase model expects this in the learned horizon."""
-        log_amount = self.spend.predict(X)
-        if expected is not None:
-            log_amount += self.spend_slope * _log_expected(expected)
-        return _AdditivePrediction(
-            probability=self.purchase.predict_proba(X)[:, 1],
-            typical_amount=np.exp(log_amount),
-            smearing=self.smearing,
-            residuals=self.residuals,
-        )
-
-
-def _log_expected(expected: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(expected, LEAST_EXPECTED_AMOUNT))
-
-
-def _fitted_line(
-    expected: np.ndarray, log_amount: np.ndarray, weight: np.ndarray, learner: Learner
-) -> tuple[float, np.ndarray]:
-    """Give the slope, from 0 to 1, of log amounts in the logs of what was expected, and the logs.
-
-    Rows without an expectation stand at the mean.
-    """
-    known = np.isfinite(expected)
-    if known.sum() < max(2, learner.min_positive_count):
-        return 0.0, np.zeros(len(expected))
-    logs = np.zeros(len(expected))
-    logs[known] = _log_expected(expected[known])
-    logs[~known] = np.average(logs[known], weights=weight[known])
-    centered = logs - np.average(logs, weights=weight)
-    spread = weight @ centered**2
-    slope = weight @ (centered * log_amount) / spread if spread > 1e-12 * weight.sum() else 0.0
-    return float(tables.round_significant(np.clip(slope, 0.0, 1.0))), logs
-
-
-@dataclass(frozen=True)
-class _AdditivePrediction:
-    """The amounts of some customers: a chance of none, else log amounts around a typical one."""
-
-    probability: np.ndarray  # float64, shape (n,)
-    typical_amount: np.ndarray  # float64, shape (n,)
-    smearing: float
-    residuals: np.ndarray
-
-    def amount(self) -> np.ndarray:
-        return self.probability * self.typical_amount * self.smearing
-
-    def no_spend(self) -> np.ndarray:
-        return 1 - self.probability
-
-    def quantile(self, level: float) -> np.ndarray:
-        """Give the amount that a share `level` of such customers does not exceed."""
-        within = (level - self.no_spend()) / np.maximum(self.probability, LEAST_PROBABILITY)
-        residual = np.interp(within, np.linspace(0, 1, len(self.residuals)), self.residuals)
-        return np.where(within > 0, self.typical_amount * np.exp(residual), 0.0)
-
-
-@dataclass(frozen=True)
-class _NbdAmount:
-    """What the dates and amounts of orders alone tell, at a level that the past has shown."""
-
-    date: datetime.date
-    purchase_parameters: pa.Table  # of this date
-    spend_parameters: pa.Table
-    rounding_weeks: float
-    horizon_days: int
-    level: float = 1.0
-
-    def predict(self, rows: _Rows) -> _NbdPrediction:
-        """Predict customers with an order, by state as SQL looks them up."""
-        states, place = np.unique(self._rounded(rows), axis=0, return_inverse=True)
-        expected = state_expectations(
-            pa.table(
-                {
-                    "as_of_date": pa.array([self.date] * len(states), pa.date32()),
-                    "repeat_count": states[:, 0].astype(np.int64),
-                    "age_weeks": states[:, 1].astype(np.int64),
-                }
-            ),
-            self.purchase_parameters,
-            self.spend_parameters,
-            settings={
-                "horizon_days": [self.horizon_days],
-                "rounding_weeks": self.rounding_weeks,
-            },
-        )
-
-        def found(column: str) -> np.ndarray:
-            values = expected[column].to_numpy().reshape(len(states), -1)
-            return values[place.ravel()]
-
-        alive = self._alive(rows)
-        orders = alive * found("expected_orders_alive")[:, 0]
-        return _NbdPrediction(
-            alive=alive,
-            no_order_alive=found("no_order_probability_alive")[:, 0],
-            mean=self.level * orders * self._spend(rows),
-            quantiles=found("value_quantile"),
-            unit=self.level * self._unit(rows),
-        )
-
-    def expected_amount(self, rows: _Rows, horizon_days: int) -> np.ndarray:
-        """Give the expected amount in some days before any level is set, of shape (n,)."""
-        repeat_count, age_weeks = self._rounded(rows).T
-        orders = self._purchases().expected_purchases_alive(
-            repeat_count, np.maximum(age_weeks - self.rounding_weeks, 0), horizon_days / 7
-        )
-        return self._alive(rows) * orders * self._spend(rows)
-
-    def knows_spend(self) -> bool:
-        """Tell whether amounts differ by customer, or are the mean of all for want of a model."""
-        return self._spend_row()["p"] is not None
-
-    def _alive(self, rows: _Rows) -> np.ndarray:
-        return self._purchases().probability_alive(rows.states)
-
-    def _spend(self, rows: _Rows) -> np.ndarray:
-        """Give the expected amount of one order day."""
-        if not self.knows_spend():
-            return np.full(len(rows.origin), self._spend_row()["mean_spend"])
-        return self._gamma_gamma().expected_spend(rows.states[:, 0], rows.mean_spend)
-
-    def _unit(self, rows: _Rows) -> np.ndarray:
-        """Give what the quantiles by state are multiples of."""
-        if not self.knows_spend():
-            return np.full(len(rows.origin), self._spend_row()["mean_spend"])
-        return self._gamma_gamma().gamma_ + rows.states[:, 0] * rows.mean_spend
-
-    def _rounded(self, rows: _Rows) -> np.ndarray:
-        """Give repeat purchases and whole weeks of age, rounded up."""
-        age_weeks = np.ceil(np.round(rows.states[:, 2] * 7) / 7)
-        return np.column_stack([rows.states[:, 0], age_weeks])
-
-    def _purchases(self) -> ModifiedBetaGeometricNBD | BetaGeometricNBD:
-        row = self.purchase_parameters.to_pylist()[0]
-        return FAMILIES[row["family"]].from_parameters(**{name: row[name] for name in PARAMETERS})
-
-    def _gamma_gamma(self) -> GammaGamma:
-        row = self._spend_row()
-        return GammaGamma.from_parameters(**{name: row[name] for name in GAMMA_GAMMA_PARAMETERS})
-
-    def _spend_row(self) -> dict[str, Any]:
-        return self.spend_parameters.to_pylist()[0]
-
-
-@dataclass(frozen=True)
-class _NbdPrediction:
-    """The amounts of some customers by the purchase model."""
-
-    alive: np.ndarray  # float64, shape (n,)
-    no_order_alive: np.ndarray  # float64, shape (n,)
-    mean: np.ndarray  # float64, shape (n,)
-    quantiles: np.ndarray  # float64, shape (n, levels), of those alive, in units
-    unit: np.ndarray  # float64, shape (n,)
-
-    def amount(self) -> np.ndarray:
-        return self.mean
-
-    def no_spend(self) -> np.ndarray:
-        return 1 - self.alive * (1 - self.no_order_alive)
-
-    def quantile(self, level: float) -> np.ndarray:
-        """Give the amount that a share `level` of such customers does not exceed."""
-        within = (level - (1 - self.alive)) / np.maximum(self.alive, LEAST_PROBABILITY)
-        return np.where(within > 0, self.unit * _interpolated(self.quantiles, within, LEVELS), 0.0)
-
-
-def _interpolated(values: np.ndarray, level: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Read each row of values, shape (n, m), at a level of its own between the m levels."""
-    level = np.clip(level, levels[0], levels[-1])
-    right = np.clip(np.searchsorted(levels, level, side="right"), 1, len(levels) - 1)
-    share = (level - levels[right - 1]) / (levels[right] - levels[right - 1])
-    rows = np.arange(len(level))
-    return values[rows, right - 1] * (1 - share) + values[rows, right] * share
-
-
-@dataclass(frozen=True)
-class _ValueModel:
-    """One fitted version: its parts and how they are joined."""
-
-    horizon_days: int
-    learned_horizon_days: int
-    history_days: int
-    additive_share: float
-    additive: _AdditiveAmount | None
-    nbd: _NbdAmount | None
-    training_row_count: int
-
-    def in_words(self) -> str:
-        learner = "nbd" if self.additive is None else self.additive.learner
-        return (
-            f"{self.training_row_count} rows of {self.learned_horizon_days} days, learner "
-            f"{learner}, additive share {self.additive_share:g}"
-        )
-
-    def predict(self, rows: _Rows, cohort_amount: np.ndarray) -> dict[str, np.ndarray]:
-        """Give the amounts of `PREDICTION_SCHEMA`, each of shape (n,), NaN where not known."""
-        ordered = rows.has_order()
-        found = {name: np.full(len(ordered), np.nan) for name in PREDICTION_SCHEMA.names[1:]}
-        found["cohort_amount"] = np.where(cohort_amount >= 0, cohort_amount, np.nan)
-        if ordered.any():
-            individual = self._individual(rows.take(ordered))
-            for name, values in individual.items():
-                found[name][ordered] = values
-        own = found["individual_amount"]
-        age_days = np.where(ordered, rows.states[:, 2] * 7, 0.0)
-        share = np.where(rows.is_newcomer(), np.minimum(age_days / NEWCOMER_DAYS, 1.0), 1.0)
-        cohort = np.where(np.isnan(found["cohort_amount"]), own, found["cohort_amount"])
-        value = np.where(np.isnan(own), cohort, share * own + (1 - share) * cohort)
-        value = np.maximum(np.nan_to_num(value), 0.0)
-        lower, upper = found["value_lower"], found["value_upper"]
-        found["predicted_amount"] = value
-        found["value_lower"] = np.minimum(np.nan_to_num(lower), value)
-        found["value_upper"] = np.maximum(np.nan_to_num(upper), value)
-        return found
-
-    def _individual(self, rows: _Rows) -> dict[str, np.ndarray]:
-        """Predict customers with an order, without their cohort."""
-        parts, found = [], {}
-        if self.nbd is not None:
-            nbd = self.nbd.predict(rows)
-            found["nbd_amount"] = nbd.amount()
-            parts.append((nbd, 1 - self.additive_share, 1.0))
-        if self.additive is not None:
-            expected = None
-            if self.nbd is not None:
-                expected = self.nbd.expected_amount(rows, self.learned_horizon_days)
-            additive = self.additive.predict(rows.X, expected)
-            scale = self._scale(additive.amount(), found.get("nbd_amount"), expected)
-            found["additive_amount"] = scale * additive.amount()
-            parts.append((additive, self.additive_share, scale))
-        # A part without a share has no say, whatever it holds.
-        parts = [part for part in parts if part[1] > 0]
-
-        def joined(get: Any) -> np.ndarray:
-            return sum(share * get(part, scale) for part, share, scale in parts)
-
-        value = joined(lambda part, scale: scale * part.amount())
-        no_spend = joined(lambda part, _: part.no_spend())
-        lowest, highest, one_sided = (
-            joined(lambda part, scale, level=level: scale * part.quantile(level))
-            for level in (*INTERVAL_LEVELS, ONE_SIDED_LEVEL)
-        )
-        is_sure = no_spend < NO_SPEND_LIMIT
-        found["individual_amount"] = value
-        found["value_lower"] = np.where(is_sure, np.minimum(lowest, value), 0.0)
-        found["value_upper"] = np.maximum(np.where(is_sure, highest, one_sided), value)
-        return found
-
-    def _scale(
-        self, additive: np.ndarray, nbd: np.ndarray | None, expected: np.ndarray | None
-    ) -> float:
-        """Give the factor from the learned horizon to that of the model.
-
-        The purchase model knows how orders thin out over a year; what was learned from a shorter
-        time shares its total out. Where it does not know what customers spend, it tells only how
-        many times the orders of the learned horizon (`expected`) there are.
-        """
-        if self.learned_horizon_days == self.horizon_days:
-            return 1.0
-        if nbd is None:
-            return self.horizon_days / self.learned_horizon_days
-        if not self.nbd.knows_spend():
-            total = self.nbd.level * expected.sum()
-            return float(nbd.sum() / total) if total > 0 else 1.0
-        return float(nbd.sum() / additive.sum()) if additive.sum() > 0 else 1.0
-
-
-@dataclass(frozen=True)
-class _Shop:
-    """What is known of a shop beside its rows, at any date."""
-
-    learner: Learner
-    horizons: list[int]
-    first_ordered_on: np.datetime64
-    purchase_parameters: pa.Table
-    spend_parameters: pa.Table
-    rounding_weeks: float
-
-    @classmethod
-    def from_tables(
-        cls,
-        purchase_parameters: pa.Table,
-        spend_parameters: pa.Table,
-        settings: Mapping[str, Any],
-    ) -> _Shop:
-        settings_hash = tables.read_setting(settings, "settings_hash", str)
-        settings_hash = tables.read_setting(
-            settings, "parameters_settings_hash", str, settings_hash
-        )
-        horizons = tables.read_setting(settings, "horizon_days", list)
-        first_ordered_on = tables.as_date(settings.get("first_ordered_on"))
-        if first_ordered_on is None:
-            raise ValueError(
-                "the setting first_ordered_on is missing; give the date of the first valid order."
-            )
-        known = [
-            tables.matching_rows(found, settings_hash=settings_hash)
-            for found in (purchase_parameters, spend_parameters)
-        ]
-        return cls(
-            learner=Learner.from_settings(settings),
-            horizons=sorted({int(horizon_days) for horizon_days in horizons}),
-            first_ordered_on=np.datetime64(first_ordered_on, "D"),
-            purchase_parameters=purchase_parameters.slice(0, 0) if known[0] is None else known[0],
-            spend_parameters=spend_parameters.slice(0, 0) if known[1] is None else known[1],
-            rounding_weeks=tables.read_setting(
-                settings, "rounding_weeks", float, MEAN_ROUNDING_WEEKS
-            ),
-        )
-
-    def history_days(self, date: Any) -> int:
-        """Count the days from the first order of the shop to a date."""
-        return int((np.datetime64(date, "D") - self.first_ordered_on) / np.timedelta64(1, "D"))
-
-    def learned_horizon(self, horizon_days: int, date: Any) -> int:
-        """Give the horizon that is learned in place of one for which the history is too short."""
-        has_twice = self.history_days(date) >= 2 * horizon_days
-        return horizon_days if has_twice else SHORT_HORIZON_DAYS
-
-    def nbd(self, horizon_days: int, date: Any) -> _NbdAmount | None:
-        """Give the purchase and spend model as of a date; None where one of them is not known."""
-        purchases = _newest_by(self.purchase_parameters, date)
-        spend = _newest_by(self.spend_parameters, date)
-        if purchases is None or spend is None:
-            return None
-        return _NbdAmount(
-            date=np.datetime64(date, "D").item(),
-            purchase_parameters=purchases,
-            spend_parameters=spend,
-            rounding_weeks=self.rounding_weeks,
-            horizon_days=horizon_days,
-        )
-
-    def expected_amounts(self, rows: _Rows, horizon_days: int) -> np.ndarray:
-        """Give what the purchase model of each origin expected, NaN where there was none."""
-        expected = np.full(len(rows.origin), np.nan)
-        for origin in np.unique(rows.origin):
-            nbd = self.nbd(horizon_days, origin)
-            if nbd is not None:
-                of_origin = rows.origin == origin
-                expected[of_origin] = nbd.expected_amount(rows.take(of_origin), horizon_days)
-        return expected
-
-    def can_learn(self, rows: _Rows, horizon_days: int, date: Any) -> bool:
-        """Tell whether the rows of closed windows suffice for the additive part of a date."""
-        if self.history_days(date) < 2 * horizon_days:
-            return False
-        return self.learner.has_enough((rows.amount(horizon_days) > 0).astype(np.int64))
-
-    def level(self, rows: _Rows, horizon_days: int, date: Any) -> float:
-        """Give what the purchase model missed in the same season one year ago, as a factor."""
-        newest = np.datetime64(date, "D") - np.timedelta64(LEVEL_DAYS_AGO, "D")
-        closed = rows.closed_by(date, horizon_days)
-        for origin in np.unique(closed.origin)[::-1]:
-            nbd = self.nbd(horizon_days, origin)
-            if origin > newest or self.history_days(origin) < LEVEL_HISTORY_DAYS or nbd is None:
-                continue
-            then = closed.take(closed.origin == origin)
-            predicted = nbd.expected_amount(then, horizon_days).sum()
-            if predicted > 0:
-                level = then.amount(horizon_days).sum() / predicted
-                return float(tables.round_significant(np.clip(level, *LEVEL_LIMITS)))
-        return 1.0
-
-    def models(
-        self,
-        rows: _Rows,
-        wanted: Sequence[tuple[int, Any]],
-        bin_edges: list[np.ndarray] | None = None,
-    ) -> list[_ValueModel | None]:
-        """Learn a model for each horizon and date; None where nothing can be known.
-
-        Bins are fitted on the rows of each where none are given.
-        """
-        learned: dict[tuple[int, Any], _Rows] = {}
-        for horizon_days, date in wanted:
-            h = self.learned_horizon(horizon_days, date)
-            closed = rows.closed_by(date, h)
-            if self.can_learn(closed, h, date):
-                learned[h, date] = closed
-        additive = dict(
-            zip(
-                learned,
-                in_parallel(
-                    (
-                        _AdditiveAmount.fit,
-                        closed,
-                        self.expected_amounts(closed, h),
-                        h,
-                        date,
-                        self.learner,
-                        bin_edges,
-                    )
-                    for (h, date), closed in learned.items()
-                ),
-                strict=True,
-            )
-        )
-        found: list[_ValueModel | None] = []
-        for horizon_days, date in wanted:
-            h = self.learned_horizon(horizon_days, date)
-            nbd = self.nbd(horizon_days, date)
-            if nbd is not None:
-                nbd = replace(nbd, level=self.level(rows, horizon_days, date))
-            of_rows = additive.get((h, date))
-            if nbd is None and of_rows is None:
-                found.append(None)
-                continue
-            history_days = self.history_days(date)
-            share = 0.5 if history_days < 4 * horizon_days else 1.0
-            if nbd is None or not nbd.knows_spend():
-                # Orders times the same amount for all would say little about who spends what.
-                share = 1.0
-            if of_rows is None:
-                share = 0.0
-            found.append(
-                _ValueModel(
-                    horizon_days=horizon_days,
-                    learned_horizon_days=h,
-                    history_days=history_days,
-                    additive_share=share,
-                    additive=of_rows,
-                    nbd=nbd,
-                    training_row_count=len(learned[h, date].origin) if of_rows else 0,
-                )
-            )
-        return found
-
-    def test_origins(
-        self, rows: _Rows, horizon_days: int, date: Any, limit: int
-    ) -> list[tuple[int, Any]]:
-        """Give horizon and date of the tests of a model: its own horizon, or else the short one."""
-        found: list[tuple[int, Any]] = []
-        for tested in dict.fromkeys((horizon_days, SHORT_HORIZON_DAYS)):
-            origins = np.unique(rows.closed_by(date, tested).origin)[-limit:]
-            found = [(tested, origin) for origin in origins if self._is_known(rows, tested, origin)]
-            if len(found) >= MIN_TEST_ORIGIN_COUNT:
-                break
-        return found
-
-    def _is_known(self, rows: _Rows, horizon_days: int, date: Any) -> bool:
-        h = self.learned_horizon(horizon_days, date)
-        return self.nbd(horizon_days, date) is not None or self.can_learn(
-            rows.closed_by(date, h), h, date
-        )
-
-
-def _newest_by(parameters: pa.Table, date: Any) -> pa.Table | None:
-    """Find the newest parameters that were fitted by a date, as one row."""
-    if not parameters.num_rows:
-        return None
-    fitted = tables.date_array(parameters["fitted_as_of"])
-    known = np.flatnonzero(fitted <= np.datetime64(date, "D"))
-    return parameters.slice(int(known[np.argmax(fitted[known])]), 1) if len(known) else None
-
-
-def _read_rows(training_rows: pa.Table, shop: _Shop, others: Sequence[str] = ()) -> _Rows:
+def _read_rows(training_rows: pa.Table, shop: Shop, others: Sequence[str] = ()) -> CustomerRows:
     """Read the rows of past dates, sorted by origin and customer."""
-    amounts = [f"amount_{horizon_days}d" for horizon_days in _known_horizons(shop)]
+    amounts = [f"amount_{horizon_days}d" for horizon_days in shop.known_horizons()]
     columns = [*KEY_COLUMNS, *STATE_COLUMNS, *others, *amounts, *shop.learner.features]
     columns = list(dict.fromkeys(columns))
     tables.require_columns(training_rows, columns, "the training rows of values")
@@ -973,38 +377,32 @@ def _read_rows(training_rows: pa.Table, shop: _Shop, others: Sequence[str] = ())
         rows = rows.set_column(columns.index(column), column, rows[column].cast(data_type))
     tables.refuse_duplicates(rows, KEY_COLUMNS, "the training rows of values")
     rows = rows.sort_by([(name, "ascending") for name in KEY_COLUMNS])
-    return _Rows.read(rows, shop.learner.features)
+    return CustomerRows.read(rows, shop.learner.features)
 
 
-def _known_horizons(shop: _Shop) -> list[int]:
-    return sorted({SHORT_HORIZON_DAYS, *shop.horizons})
-
-
-def _backtest_columns(shop: _Shop) -> list[str]:
+def _backtest_columns(shop: Shop) -> list[str]:
     return [
         f"{name}_{horizon_days}d"
-        for horizon_days in _known_horizons(shop)
+        for horizon_days in shop.known_horizons()
         for name in ("past_amount", "cohort_amount")
     ]
 
 
 def _weights_table(
-    model: _ValueModel,
-    rows: _Rows,
-    shop: _Shop,
+    model: ValueModel,
+    rows: CustomerRows,
+    shop: Shop,
     as_of_date: datetime.date,
     settings: Mapping[str, Any],
     bin_set: pa.Table | None,
 ) -> pa.Table:
     """Write one model as the rows of a version."""
     name, h = value_model_name(model.horizon_days), model.learned_horizon_days
-    closed = rows.closed_by(as_of_date, h)
+    closed = rows.take(rows.is_closed_by(as_of_date, h))
     additive = model.additive
     origins = np.unique(closed.origin) if additive else np.array([], dtype="datetime64[D]")
     level = model.nbd.level if model.nbd else 1.0
-    training_fingerprint = tables.fingerprint(
-        closed.table, [*KEY_COLUMNS, f"amount_{h}d", *shop.learner.features]
-    )
+    training_fingerprint = _fingerprint(closed, h, shop.learner.features)
     settings_hash = tables.read_setting(settings, "settings_hash", str)
     constants = {
         "model_name": name,
@@ -1055,8 +453,16 @@ def _weights_table(
     )
 
 
+def _fingerprint(rows: CustomerRows, horizon_days: int, features: Sequence[str]) -> str:
+    """Hash what was learned from."""
+    table = rows.table.select([*KEY_COLUMNS, f"amount_{horizon_days}d"])
+    for feature, values in zip(features, rows.X.T, strict=True):
+        table = table.append_column(f"feature_{feature}", pa.array(values, from_pandas=True))
+    return tables.fingerprint(table, table.column_names)
+
+
 def _components(
-    additive: _AdditiveAmount | None, features: Sequence[str]
+    additive: AdditiveAmount | None, features: Sequence[str]
 ) -> list[tuple[str, list[tuple[str, Any]]]]:
     """Give the weights of each component by feature."""
     if additive is None:
@@ -1069,8 +475,8 @@ def _components(
 
 
 def _read_model(
-    version: pa.Table, feature_bins: pa.Table, shop: _Shop, as_of_date: Any
-) -> _ValueModel:
+    version: pa.Table, feature_bins: pa.Table, shop: Shop, as_of_date: Any
+) -> ValueModel:
     """Make the stored rows of a version a model again, with the parameters of a date."""
     tables.require_columns(version, VALUE_WEIGHTS_SCHEMA.names, "the version of values")
     if len(set(version["model_version"].to_pylist())) != 1:
@@ -1082,7 +488,7 @@ def _read_model(
         features = shop.learner.features
         edges = bin_set_edges(bins, features)
         residuals = _stored_weights(version, "residual", [""])[0]
-        additive = _AdditiveAmount(
+        additive = AdditiveAmount(
             purchase=AdditiveClassifier.from_weights(
                 edges, _stored_weights(version, "purchase", features), facts["purchase_intercept"]
             ),
@@ -1095,16 +501,17 @@ def _read_model(
             learner=facts["learner"],
             max_iter=facts["max_iter"],
             calibration=facts["calibration"],
+            row_count=facts["training_row_count"],
         )
     nbd = shop.nbd(facts["horizon_days"], as_of_date)
-    return _ValueModel(
+    return ValueModel(
         horizon_days=facts["horizon_days"],
         learned_horizon_days=facts["learned_horizon_days"],
         history_days=facts["history_days"],
         additive_share=facts["additive_share"],
         additive=additive,
         nbd=None if nbd is None else replace(nbd, level=facts["nbd_level"]),
-        training_row_count=facts["training_row_count"],
+        newcomer_days=shop.newcomer_days,
     )
 
 
@@ -1117,7 +524,7 @@ def _stored_weights(version: pa.Table, component: str, features: Sequence[str]) 
     ]
 
 
-def _tested_table(model: _ValueModel, test: _Rows, horizon_days: int) -> pa.Table:
+def _tested_table(model: ValueModel, test: CustomerRows, horizon_days: int) -> pa.Table:
     """Predict the rows of a test origin with each scorer; model names are added later."""
     cohort_amount = test.numbers(f"cohort_amount_{horizon_days}d")
     found = model.predict(test, cohort_amount)
@@ -1126,10 +533,9 @@ def _tested_table(model: _ValueModel, test: _Rows, horizon_days: int) -> pa.Tabl
         "model": found["predicted_amount"],
         "last_period": np.nan_to_num(test.numbers(f"past_amount_{horizon_days}d")),
     }
-    if model.additive is not None:
-        scorers["additive"] = found["additive_amount"]
-    if model.nbd is not None:
-        scorers["nbd"] = found["nbd_amount"]
+    for name in ("additive", "nbd"):
+        if np.isfinite(found[f"{name}_amount"]).all():
+            scorers[name] = found[f"{name}_amount"]
     if known.any():
         # A cohort of which nothing had been seen is taken for an average one.
         scorers["cohort_mean"] = np.where(known, cohort_amount, cohort_amount[known].mean())
