@@ -53,16 +53,29 @@ metrics as (
             as predicted_over_observed_upper,
         max(case when metric_name = 'predicted_over_observed' then metric_value end)
             as predicted_over_observed,
+        {%- for baseline in ['last_period', 'cohort_mean'] %}
+        max(
+            case
+                when
+                    metric_name in (
+                        'mae_gain_over_{{ baseline }}', 'normalised_gini_gain_over_{{ baseline }}'
+                    )
+                    then interval_lower
+            end
+        ) as gain_over_{{ baseline }}_lower,
+        {%- endfor %}
         min(
             case
                 when
                     metric_name in (
-                        'normalised_gini_gain_over_cohort_mean',
-                        'mae_gain_over_last_period'
+                        'mae_gain_over_last_period',
+                        'normalised_gini_gain_over_last_period',
+                        'mae_gain_over_cohort_mean',
+                        'normalised_gini_gain_over_cohort_mean'
                     )
-                    then interval_lower
+                    then interval_upper
             end
-        ) as least_gain_lower
+        ) as least_gain_upper
 
     from {{ ref('int_coterie__value_metrics') }}
 
@@ -106,7 +119,9 @@ evidence as (
         coalesce(origins.test_origin_count, 0) as test_origin_count,
         coalesce(metrics.test_row_count, 0) as test_row_count,
         coalesce(origins.test_buyer_count, 0) as test_buyer_count,
-        metrics.least_gain_lower,
+        metrics.gain_over_last_period_lower,
+        metrics.gain_over_cohort_mean_lower,
+        metrics.least_gain_upper,
         metrics.predicted_over_observed,
         metrics.predicted_over_observed_lower,
         metrics.predicted_over_observed_upper
@@ -131,7 +146,15 @@ judged as (
         *,
         case
             when {{ missing | list | join(' or ') }} then 'insufficient_data'
-            when not coalesce(least_gain_lower > 0, false) then 'worse_than_baseline'
+            -- Clearly better than either baseline by error or by rank, and clearly worse by neither.
+            when
+                not coalesce(
+                    gain_over_last_period_lower > 0
+                    and gain_over_cohort_mean_lower > 0
+                    and least_gain_upper >= 0,
+                    false
+                )
+                then 'worse_than_baseline'
             when
                 not coalesce(
                     predicted_over_observed_upper >= {{ gates.min_predicted_over_observed }}
