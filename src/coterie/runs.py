@@ -33,7 +33,8 @@ def read_run(
         None where there is nothing to look at.
     settings : dict
         The settings of the topic with ``settings_hash``, ``bin_settings_hash``,
-        ``parameters_settings_hash`` (of the purchase and the spend model), ``refit_interval_days``, ``is_empty``, ``data_through`` and ``first_ordered_on`` beside
+        ``parameters_settings_hash`` (of the purchase and the spend model),
+        ``refit_interval_days``, ``is_empty``, ``data_through`` and ``first_ordered_on`` beside
         them.
 
     Raises

@@ -30,6 +30,11 @@ DEMO_SEEDS = REPOSITORY / "seeds" / "demo"
 STATE_TABLES = (
     "int_coterie__feature_bins",
     "int_coterie__nbd_parameters",
+    "int_coterie__gamma_gamma_parameters",
+    "int_coterie__value_weights",
+    "int_coterie__value_backtests",
+    "int_coterie__value_metrics",
+    "int_coterie__value_gate_results",
     "int_coterie__propensity_weights",
     "int_coterie__propensity_backtests",
     "int_coterie__backtest_intervals",

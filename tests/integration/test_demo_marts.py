@@ -17,7 +17,9 @@ from harness import REPOSITORY
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from coterie.additive import AdditiveClassifier
+from coterie.lifetime_value import predict_values
 from coterie.quality import draw_weights
+from coterie.runs import read_run
 from coterie.summary import summarise
 
 #: What a model reads and no reason names.
@@ -272,6 +274,124 @@ def test_base_plus_contributions_is_the_log_odds_for_every_customer(scored):
             np.testing.assert_allclose(
                 contributions[has_one, named], stored[has_one], atol=1e-6, err_msg=part
             )
+
+
+@pytest.mark.parametrize("horizon_days", [90, 365])
+def test_sql_values_equal_those_of_the_library(read, horizon_days):
+    def table(query: str) -> pa.Table:
+        return pa.Table.from_pandas(read(query), preserve_index=False)
+
+    as_of = read("from int_coterie__as_of")
+    for column in as_of.columns.drop("last_ordered_on", errors="ignore"):
+        as_of[column] = pd.to_datetime(as_of[column]).dt.date
+    date, settings = read_run(
+        table("from int_coterie__fit_settings"),
+        pa.Table.from_pandas(as_of, preserve_index=False),
+        topic="value",
+    )
+    made = {name: "n" if name.startswith("nbd_") else "f" for name in settings["features"]}
+    columns = ", ".join(f"cast({where}.{name} as double) as {name}" for name, where in made.items())
+    customers = table(
+        f"""
+        select
+            v.customer_id, v.cohort_amount as cohort_amount_{horizon_days}d,
+            h.repeat_count, h.recency_days, h.age_days, h.avg_repeat_net_amount as mean_spend,
+            {columns}
+        from int_coterie__customer_values as v
+        inner join int_coterie__customer_features as f
+            on v.customer_id = f.customer_id and f.is_scoring_date
+        inner join int_coterie__purchase_histories as h
+            on v.customer_id = h.customer_id and h.is_scoring_date
+        left join int_coterie__customer_nbd as n
+            on v.customer_id = n.customer_id and n.is_scoring_date
+        where v.horizon_days = {horizon_days} and v.is_newest
+        order by v.customer_id
+        """
+    )
+    expected = predict_values(
+        customers,
+        table(f"from int_coterie__value_weights where horizon_days = {horizon_days}"),
+        table("from int_coterie__feature_bins"),
+        table("from int_coterie__nbd_parameters"),
+        table("from int_coterie__gamma_gamma_parameters"),
+        as_of_date=date,
+        settings=settings,
+    ).to_pandas()
+    found = read(
+        "select customer_id, predicted_amount, lower_amount, upper_amount "
+        f"from int_coterie__customer_values where horizon_days = {horizon_days} and is_newest "
+        "order by customer_id"
+    )
+    assert len(found) > 1000
+    assert (found["customer_id"] == expected["customer_id"]).all()
+    for made, named in [
+        ("predicted_amount", "predicted_amount"),
+        ("lower_amount", "value_lower"),
+        ("upper_amount", "value_upper"),
+    ]:
+        assert np.allclose(found[made], expected[named], rtol=1e-6, atol=1e-5)
+
+
+def test_values_are_published_and_beat_their_baselines(read):
+    versions = read("from coterie__model_versions where starts_with(model_name, 'value_')")
+    assert set(versions["model_name"]) == {"value_90d", "value_365d"}
+    assert set(versions["gate_status"]) <= {"published", "provisional"}
+    metrics = read(
+        "from coterie__model_metrics where starts_with(model_name, 'value_') "
+        "and origin = 'pooled' and group_name = 'all'"
+    ).set_index(["model_name", "scorer_name", "metric_name"])["metric_value"]
+    for model in ("value_90d", "value_365d"):
+        found = metrics[model]
+        for baseline in ("last_period", "cohort_mean"):
+            assert found["model", "mae"] < found[baseline, "mae"]
+            assert found["model", "normalised_gini"] > found[baseline, "normalised_gini"]
+        assert 0.8 < found["model", "predicted_over_observed"] < 1.25
+        assert 0.75 < found["model", "interval_coverage"] < 0.95
+
+
+def test_values_are_believable(read):
+    rows = read("from coterie__customer_lifetime_values")
+    customers = read("from coterie__customers")
+    assert set(rows["customer_id"]) == set(customers["customer_id"])
+    scored = rows[rows["value_status"] == "scored"]
+    assert len(scored) == (customers["order_count"] > 0).sum()
+    assert set(rows.loc[rows["cohort"] == "prospect", "value_status"]) == {"cohort_rate"}
+    money = ["predicted_value_90d", "predicted_value_365d", "discounted_value_365d"]
+    assert (rows[money] >= 0).all(axis=None)
+    # A year brings more than its first quarter, and about what the last one brought.
+    assert (rows["predicted_value_365d"] >= rows["predicted_value_90d"]).mean() > 0.98
+    ratio = float(scored["predicted_value_365d"].sum()) / float(customers["net_amount_365d"].sum())
+    assert 0.7 < ratio < 1.4
+    shares = (rows["discounted_value_365d"] / rows["predicted_value_365d"]).astype(float).dropna()
+    assert shares.between(0.9, 1).all()
+    both = rows.merge(customers, on="customer_id", suffixes=("", "_told"))
+    assert (both["predicted_value_365d"] == both["predicted_value_365d_told"]).all()
+    assert (both["value_status"] == both["value_status_told"]).all()
+    # Who has ordered often and lately is alive and has a date; who is gone has none.
+    dated = rows["next_order_status"] == "predicted"
+    assert 0.1 < dated.mean() < 0.9
+    assert (rows.loc[dated, "expected_next_order_on"] >= rows.loc[dated, "as_of_date"]).all()
+    assert rows.loc[~dated, "expected_next_order_on"].isna().all()
+
+
+def test_who_is_planted_as_gone_is_worth_little(read, truth):
+    rows = read("from coterie__customer_lifetime_values").merge(truth, on="customer_id")
+    value = rows["predicted_value_365d"].astype(float)
+    planted = rows["true_orders_per_year"] * rows["is_alive"]
+    assert value.corr(planted, method="spearman") > 0.75
+    assert value[~rows["is_alive"]].mean() < 0.25 * value[rows["is_alive"]].mean()
+    sure = rows["next_order_status"] == "predicted"
+    assert rows.loc[sure, "is_alive"].mean() > 0.9
+
+
+def test_concentration_adds_up_the_mart(read):
+    rows = read("from coterie__value_concentration").set_index(["measure", "top_share"])
+    values = read("from coterie__customer_lifetime_values")["predicted_value_365d"].astype(float)
+    top = values.sort_values(ascending=False).head(int(np.ceil(0.1 * len(values)))).sum()
+    assert rows.loc[("predicted_value_365d", 0.1), "amount_share"] == pytest.approx(
+        top / values.sum(), abs=1e-5
+    )
+    assert rows["amount_share"].between(0, 1).all()
 
 
 def test_orders_and_revenue_reconcile_with_the_seeds(read):

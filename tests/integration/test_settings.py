@@ -130,7 +130,17 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
     "unknown key of lifetime value": (
         LIFETIME_VALUE,
         {"coterie__lifetime_value": {"familly": "bg_nbd"}},
-        ("coterie__lifetime_value", "unknown key 'familly'", "It takes: family"),
+        ("coterie__lifetime_value", "unknown key 'familly'", "annual_discount_rate, family"),
+    ),
+    "horizon that is no number of days": (
+        "coterie.value_horizons()",
+        {"coterie__lifetime_value": {"horizon_days": [90, "a year"]}},
+        ("coterie__lifetime_value", "whole numbers of days from 1 to 730", "holds 'a year'"),
+    ),
+    "margin that is no share": (
+        "coterie.margin_rate()",
+        {"coterie__margin_rate": 40},
+        ("coterie__margin_rate", "from -1 to 1 such as 0.4", "it is '40'"),
     ),
 }
 
@@ -154,6 +164,10 @@ TAKEN: dict[str, tuple[str, Given]] = {
         | {"coterie__custom_outcomes_relation": "answers"},
     ),
     "bg_nbd": (LIFETIME_VALUE, {"coterie__lifetime_value": {"family": "bg_nbd"}}),
+    "further horizon": (
+        "coterie.value_horizons()",
+        {"coterie__lifetime_value": {"horizon_days": [273, 90]}},
+    ),
     "features": (PROPENSITY_FEATURES, {}),
     "features without lifetime value": (
         PROPENSITY_FEATURES,
@@ -266,6 +280,10 @@ def test_an_own_outcome_and_its_complement_share_a_model(taken):
     assert own["left_out_features"] == ["order_count"]
     assert (complement["model_name"], complement["outcome"]) == ("answer_30d", "answered")
     assert complement["horizon_days"] == 30
+
+
+def test_values_of_a_quarter_and_a_year_are_always_among_the_horizons(taken):
+    assert taken("further horizon") == [90, 273, 365]
 
 
 def test_a_topic_that_is_off_gives_no_features(taken):
