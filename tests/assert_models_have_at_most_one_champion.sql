@@ -1,4 +1,6 @@
-{{ config(enabled=coterie.is_topic_enabled('propensity')) }}
+{{ config(
+    enabled=coterie.is_topic_enabled('propensity') or coterie.is_topic_enabled('lifetime_value')
+) }}
 
 with
 
