@@ -1,7 +1,7 @@
 {{ config(enabled=coterie.is_topic_enabled('lifetime_value')) }}
 
 -- Where a shorter horizon was learned, the additive parts are the purchase model's total, shared
--- out among the customers who have both.
+-- out among the customers who have both. It has a total where it knows what they spend.
 with
 
 versions as (
@@ -26,10 +26,15 @@ totals as (
     inner join versions
         on customer_values.model_version = versions.model_version
 
+    inner join {{ ref('coterie', 'int_coterie__nbd_values') }} as nbd_values
+        on
+            customer_values.customer_id = nbd_values.customer_id
+            and customer_values.horizon_days = nbd_values.horizon_days
+
     where
         versions.learned_horizon_days < customer_values.horizon_days
         and customer_values.additive_amount is not null
-        and customer_values.nbd_amount is not null
+        and not nbd_values.is_spend_fixed
 
     group by customer_values.model_version
 

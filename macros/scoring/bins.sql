@@ -110,3 +110,15 @@ binned as (
 
 )
 {%- endmacro %}
+
+
+{# The sum of what a list of weights holds for a row of `binned`, which joins it, after a start. #}
+{% macro summed_weights(list_sql, start_sql, features) %}
+    {%- set items = [] -%}
+    {%- for feature in features -%}
+        {%- do items.append(coterie.list_item(
+            list_sql, "cast(" ~ start_sql ~ " + binned.item_" ~ loop.index ~ " as integer)"
+        )) -%}
+    {%- endfor -%}
+    {{- items | join(" + ") -}}
+{% endmacro %}

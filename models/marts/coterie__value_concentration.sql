@@ -55,7 +55,7 @@ ranked as (
         *,
         row_number() over (
             partition by measure
-            order by amount desc, customer_id
+            order by amount desc, customer_id asc
         ) as place,
         count(*) over (partition by measure) as customer_count
 

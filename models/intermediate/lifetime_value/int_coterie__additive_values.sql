@@ -116,20 +116,14 @@ constants as (
 looked_up as (
 
     select
+        {%- for component in ['purchase', 'spend'] %}
+        cast({{ coterie.summed_weights(
+            'weights.weights', 'starts.' ~ component ~ '_start', features
+        ) }} as double) / 1e9 as {{ component }}_weight,
+        {%- endfor %}
         binned.customer_id,
         starts.model_name,
-        starts.model_version,
-        {%- for component in ['purchase', 'spend'] %}
-        cast(
-            {%- for feature in features %}
-            {{ '+ ' if not loop.first -}}
-            {{ coterie.list_item(
-                'weights.weights',
-                'cast(starts.' ~ component ~ '_start + binned.item_' ~ loop.index ~ ' as integer)'
-            ) }}
-            {%- endfor %} as double
-        ) / 1e9 as {{ component }}_weight{{ "," if not loop.last }}
-        {%- endfor %}
+        starts.model_version
 
     from binned
 
@@ -189,8 +183,6 @@ additive_values as (
         customer_id,
         model_name,
         model_version,
-        round(purchase_probability, 9) as purchase_probability,
-        round(purchase_probability * exp(log_amount) * smearing, 6) as amount,
         {%- for percent in coterie.interval_percents() %}
         {%- set level = coterie.level_given_any(percent / 100, '1 - purchase_probability') %}
         round(
@@ -204,8 +196,10 @@ additive_values as (
                 else 0
             end,
             6
-        ) as quantile_{{ percent }}{{ "," if not loop.last }}
+        ) as quantile_{{ percent }},
         {%- endfor %}
+        round(purchase_probability, 9) as purchase_probability,
+        round(purchase_probability * exp(log_amount) * smearing, 6) as amount
 
     from expected
 

@@ -14,6 +14,15 @@ as_of_dates as (
 
 ),
 
+horizons as (
+
+    {% for horizon in horizons %}
+    {{ 'union all' if not loop.first }}
+    select {{ horizon }} as horizon_days
+    {% endfor %}
+
+),
+
 cohorts as (
 
     -- Once, again, or never: the kind of a cohort is what its name begins with.
@@ -89,12 +98,7 @@ grid as (
 
     cross join cohorts
 
-    cross join (
-        {% for horizon in horizons %}
-        {{ 'union all' if not loop.first }}
-        select {{ horizon }} as horizon_days
-        {% endfor %}
-    ) as horizons
+    cross join horizons
 
 ),
 

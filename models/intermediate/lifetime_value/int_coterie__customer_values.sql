@@ -161,11 +161,10 @@ totals as (
     -- they will spend in all; where it does not know what they spend, how many more orders there
     -- are. Decimals add up alike in any order.
     select
-        model_version,
         {%- for name in ['nbd', 'plain_nbd', 'learned_nbd', 'additive'] %}
-        cast(sum(cast({{ name }}_amount as decimal(30, 6))) as double) as {{ name }}_amount
-        {{- "," if not loop.last }}
+        cast(sum(cast({{ name }}_amount as decimal(30, 6))) as double) as {{ name }}_amount,
         {%- endfor %}
+        model_version
 
     from parts
 
@@ -182,7 +181,7 @@ weighed as (
     select
         parts.*,
         case
-            when not parts.is_shared_out then 1
+            when not coalesce(parts.is_shared_out, false) then 1
             when parts.is_spend_fixed
                 then coalesce(totals.plain_nbd_amount / nullif(totals.learned_nbd_amount, 0), 1)
             when totals.nbd_amount is not null

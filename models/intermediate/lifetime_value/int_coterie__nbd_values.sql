@@ -132,8 +132,6 @@ nbd_values as (
         round(discount_share, 6) as discount_share,
         round(no_order_probability, 9) as no_order_probability,
         round(expected_spend, 6) as expected_spend,
-        is_spend_fixed,
-        round(expected_orders * expected_spend, 6) as amount,
         {%- for percent in coterie.interval_percents() %}
         {%- set level = coterie.level_given_any(percent / 100, '1 - probability_alive') %}
         round(
@@ -145,8 +143,10 @@ nbd_values as (
                 else 0
             end,
             6
-        ) as quantile_{{ percent }}{{ "," if not loop.last }}
+        ) as quantile_{{ percent }},
         {%- endfor %}
+        is_spend_fixed,
+        round(expected_orders * expected_spend, 6) as amount
 
     from expected
 

@@ -48,10 +48,9 @@ next_orders as (
         case
             when probability_alive >= 0.5 and repeat_count >= 2
                 -- Beyond ten years a date is as good as none.
-                then cast(
-                    {{ dbt.dateadd('day', 'cast(least(floor(' ~ name ~ '_days), 3650) as integer)', 'as_of_date') }}
-                    as date
-                )
+                then {{ coterie.days_after(
+                    'as_of_date', 'cast(least(floor(' ~ name ~ '_days), 3650) as integer)'
+                ) }}
         end as {{ name }}_order_on,
         {%- endfor %}
         age_days - recency_days > longest_usual_days as is_overdue

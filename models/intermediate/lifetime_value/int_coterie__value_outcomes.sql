@@ -42,12 +42,12 @@ orders as (
 amounts as (
 
     select
-        customers.as_of_date,
-        customers.customer_id,
         {%- for horizon in horizons %}
         sum(case when {{ days_ahead }} < {{ horizon }} then orders.net_amount else 0 end)
-            as amount_{{ horizon }}d{{ "," if not loop.last }}
+            as amount_{{ horizon }}d,
         {%- endfor %}
+        customers.as_of_date,
+        customers.customer_id
 
     from customers
 
@@ -66,25 +66,23 @@ amounts as (
 
 value_outcomes as (
 
+    -- Of other spans than 90 and 365 days the past is read off the nearest.
     select
         customers.as_of_date,
         customers.customer_id,
         customers.is_scoring_date,
-        customers.order_day_count,
-        customers.cohort,
         {%- for horizon in horizons %}
         case
             when
                 {{ coterie.days_after('customers.as_of_date', horizon) }} <= customers.data_through
                 then cast(coalesce(amounts.amount_{{ horizon }}d, 0) as decimal(18, 2))
         end as amount_{{ horizon }}d,
-        -- Of other spans than these two the past is read off the nearest.
-        {% if horizon <= 180 -%}
-        cast(customers.net_amount_90d * {{ horizon }} / 90.0 as decimal(18, 2))
-        {%- else -%}
-        cast(customers.net_amount_365d * {{ horizon }} / 365.0 as decimal(18, 2))
-        {%- endif %} as past_amount_{{ horizon }}d{{ "," if not loop.last }}
+        {%- set nearest = 90 if horizon <= 180 else 365 %}
+        cast(customers.net_amount_{{ nearest }}d * {{ horizon }} / {{ nearest }}.0 as decimal(18, 2))
+            as past_amount_{{ horizon }}d,
         {%- endfor %}
+        customers.order_day_count,
+        customers.cohort
 
     from customers
 

@@ -47,12 +47,12 @@ customer_rfm as (
 cohort_values as (
 
     select
-        as_of_date,
-        cohort,
         {%- for horizon in horizons %}
         max(case when horizon_days = {{ horizon }} then mean_amount end)
-            as cohort_amount_{{ horizon }}d{{ "," if not loop.last }}
+            as cohort_amount_{{ horizon }}d,
         {%- endfor %}
+        as_of_date,
+        cohort
 
     from {{ ref('int_coterie__cohort_values') }}
 
@@ -72,15 +72,15 @@ value_training_rows as (
         purchase_histories.repeat_count,
         purchase_histories.recency_days,
         purchase_histories.age_days,
-        purchase_histories.avg_repeat_net_amount as mean_spend,
         {%- for feature in features %}
         cast({{ coterie.feature_column(feature) }} as double) as {{ adapter.quote(feature) }},
         {%- endfor %}
         {%- for horizon in horizons %}
         cast(value_outcomes.amount_{{ horizon }}d as double) as amount_{{ horizon }}d,
         cast(value_outcomes.past_amount_{{ horizon }}d as double) as past_amount_{{ horizon }}d,
-        cohort_values.cohort_amount_{{ horizon }}d{{ "," if not loop.last }}
+        cohort_values.cohort_amount_{{ horizon }}d,
         {%- endfor %}
+        purchase_histories.avg_repeat_net_amount as mean_spend
 
     from value_outcomes
 
