@@ -88,10 +88,11 @@ bench-gates: install ## Whether the gate opens for sound shops and stays shut fo
 	$(BIN)/python bench/gates.py $(BENCH_DATE)
 	$(BIN)/python bench/gates.py --orders-only $(BENCH_DATE)
 
-bench-lifetime-value: install ## Lifetime value on simulated customers and on the CDNOW sample
+bench-lifetime-value: install ## Lifetime value on simulated customers, CDNOW and Online Retail
 	@test -n "$(COTERIE_REAL_DATA)" || { echo "Set COTERIE_REAL_DATA to the folder of the public data sets."; exit 1; }
 	$(BIN)/python bench/value_coverage.py $(BENCH_DATE)
 	$(BIN)/python bench/cdnow.py $(BENCH_DATE)
+	$(BIN)/python bench/value_accuracy.py $(BENCH_DATE)
 
 clean: ## Remove what builds leave behind; .venv stays
 	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache

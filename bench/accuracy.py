@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ import duckdb
 import lightgbm
 import numpy as np
 import pandas as pd
-from common import REPOSITORY, write_between_marks
+from common import REPOSITORY, build_host, write_between_marks
 from compare_features import built_relation
 from learning_curve import KEY_COLUMNS, weighted_auc
 from scipy.special import expit, logit
@@ -268,31 +266,13 @@ def build(as_of: str, folder: Path, data: Path) -> Path:
     """Build the host as of a date in a database of its own, up to the scores."""
     database = folder / f"{as_of}.duckdb"
     database.unlink(missing_ok=True)
-    environment = os.environ | {
-        "COTERIE_REAL_DATA": str(data),
-        "COTERIE_TEST_DATABASE": str(database),
-        "DBT_PROFILES_DIR": str(HOST),
-        "DBT_USE_COLORS": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    logs = ["--log-path", str(folder / "logs")]
-    select = ["--select", *NODES]
-    select += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
-    chosen = ["--vars", json.dumps({"coterie__as_of_date": as_of})]
-    chosen += ["--target-path", str(folder / f"target_{as_of}")]
-    commands = [["deps", *logs], ["build", *select, *chosen, *logs]]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--quiet", *command],
-            cwd=HOST,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise SystemExit(f"`dbt {' '.join(command)}` failed:\n{done.stdout[-4000:]}")
+    build_host(
+        HOST,
+        database,
+        NODES,
+        {"coterie__as_of_date": as_of},
+        environment={"COTERIE_REAL_DATA": str(data)},
+    )
     return database
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -43,6 +47,47 @@ def timed_features(
     clock = Clock()
     compute(given.data, given.pairs, given.out, clock)
     print(json.dumps({"seconds": clock.seconds}))
+
+
+def build_host(
+    host: Path,
+    database: Path,
+    nodes: Sequence[str],
+    variables: Mapping[str, Any],
+    environment: Mapping[str, str],
+) -> None:
+    """Build some models of a host project, and what they need, in a database; tests are left out.
+
+    Raises
+    ------
+    SystemExit
+        If dbt fails, with the end of what it said.
+    """
+    folder = database.parent
+    logs = ["--log-path", str(folder / "logs")]
+    select = ["--select", *nodes]
+    select += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+    chosen = ["--vars", json.dumps(variables)]
+    chosen += ["--target-path", str(folder / f"target_{database.stem}")]
+    for command in [["deps", *logs], ["build", *select, *chosen, *logs]]:
+        done = subprocess.run(
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--quiet", *command],
+            cwd=host,
+            env={
+                **os.environ,
+                "COTERIE_TEST_DATABASE": str(database),
+                "DBT_PROFILES_DIR": str(host),
+                "DBT_USE_COLORS": "false",
+                "DO_NOT_TRACK": "1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"`dbt {' '.join(command)}` failed:\n{done.stdout[-4000:]}")
 
 
 def write_between_marks(page: Path, name: str, text: str) -> None:

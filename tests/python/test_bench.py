@@ -26,6 +26,7 @@ def _bench_modules(monkeypatch):
         "learning_curve",
         "nbd",
         "run",
+        "value_accuracy",
     } & (set(sys.modules) - before):
         del sys.modules[name]
 
@@ -599,3 +600,111 @@ def test_expected_orders_of_cdnow_are_those_of_another_implementation():
         ],
         atol=1.5e-4,
     )
+
+
+def values_of_two_dates():
+    generator = np.random.default_rng(1)
+    actual = np.where(generator.random(600) < 0.4, generator.lognormal(3, 1, 600), 0.0)
+    rows = pd.DataFrame(
+        {"group": ["a"] * 300 + ["b"] * 300, "unit": [*range(300), *range(300)], "actual": actual}
+    )
+    return rows, 0.3 * actual + generator.lognormal(2, 0.5, 600)
+
+
+def test_values_are_compared_within_a_date_and_paired_by_customer():
+    from value_accuracy import OWN, compare, is_worse
+
+    rows, good = values_of_two_dates()
+    noise = np.random.default_rng(2).permutation(good)
+    # A level that moves from date to date changes no customer's rank on a date.
+    moved = np.where(rows["group"] == "b", good * 4, good)
+    scorers = {
+        OWN: good[np.newaxis],
+        "same": good[np.newaxis],
+        "moved": moved[np.newaxis],
+        "noise": noise[np.newaxis],
+        "both": np.stack([good, noise]),
+    }
+    found = compare(rows, scorers, rounds=100, seed=1)
+    for metric in ("mae", "normalised_gini", "spearman", "top_decile_share"):
+        assert found["same"][f"{metric}_difference"] == 0
+        assert found["same"][f"{metric}_lower"] == found["same"][f"{metric}_upper"] == 0
+        assert not is_worse(found["same"], metric)
+        mean = (found[OWN][metric] + found["noise"][metric]) / 2
+        assert found["both"][metric] == pytest.approx(mean)
+    assert found["moved"]["normalised_gini_difference"] == pytest.approx(0)
+    assert found["moved"]["mae_difference"] < 0
+    assert found["noise"]["normalised_gini_lower"] > 0
+    swapped = compare(
+        rows, {**scorers, OWN: scorers["noise"], "noise": scorers[OWN]}, rounds=50, seed=1
+    )
+    assert is_worse(swapped["noise"], "normalised_gini")
+    assert is_worse(swapped["noise"], "mae")
+    by_date = [
+        np.abs(part["actual"] - good[part.index]).mean() for _, part in rows.groupby("group")
+    ]
+    assert found[OWN]["mae"] == pytest.approx(np.mean(by_date))
+
+
+def test_a_verdict_on_values_names_the_best_peer():
+    from value_accuracy import LIGHTGBM, NBD, OWN, verdicts
+
+    def line(gini, gain, more_error, half=0.01):
+        return {
+            "normalised_gini": gini,
+            "normalised_gini_difference": gain,
+            "normalised_gini_lower": gain - half,
+            "normalised_gini_upper": gain + half,
+            "mae": 10 - more_error,
+            "mae_difference": more_error,
+            "mae_lower": more_error - half,
+            "mae_upper": more_error + half,
+        }
+
+    compared = {OWN: line(0.7, 0, 0), NBD: line(0.66, 0.04, -1), LIGHTGBM: line(0.705, -0.005, 1)}
+    found = verdicts("cdnow", compared)
+    assert [is_met for is_met, _ in found.values()] == [True, True, True]
+    assert LIGHTGBM in next(iter(found))
+    assert len(verdicts("online_retail", compared)) == 2
+    compared |= {NBD: line(0.68, 0.02, 0.1), LIGHTGBM: line(0.72, -0.02, 1)}
+    found = verdicts("cdnow", compared)
+    assert [is_met for is_met, _ in found.values()] == [False, False, False]
+
+
+def test_amounts_after_a_date_are_those_of_its_window_less_refunds():
+    from value_accuracy import amounts_after
+
+    orders = pd.DataFrame(
+        [
+            ("1", "2024-01-31 23:00", 10, None),
+            ("1", "2024-02-01 00:00", 10, None),
+            ("1", "2024-02-05 00:00", 10, 4),
+            ("2", "2024-02-05 00:00", 10, 12),
+            (None, "2024-02-06 00:00", 10, None),
+            ("3", "2024-02-10 23:59", 10, 0),
+            ("3", "2024-02-11 00:00", 10, None),
+        ],
+        columns=["customer_id", "ordered_at", "order_amount", "refund_amount"],
+    )
+    orders["ordered_at"] = pd.to_datetime(orders["ordered_at"])
+    customers = pd.Series(["1", "2", "3", "4"])
+    found = amounts_after(orders, customers, "2024-02-01", 10)
+    assert found.tolist() == [16, 0, 10, 0]
+    without_refunds = orders.drop(columns="refund_amount")
+    assert amounts_after(without_refunds, customers, "2024-02-01", 10).tolist() == [20, 10, 10, 0]
+    with pytest.raises(SystemExit, match="choose an earlier cut-off"):
+        amounts_after(orders, customers, "2024-02-01", 12)
+
+
+def test_trees_in_two_stages_learn_who_spends_and_how_much():
+    from value_accuracy import two_stage_amounts
+
+    generator = np.random.default_rng(1)
+    X = pd.DataFrame(generator.integers(0, 2, (4000, 2)).astype(float), columns=["buys", "much"])
+    bought = generator.random(4000) < np.where(X["buys"] == 1, 0.8, 0.2)
+    spent = np.where(X["much"] == 1, 100, 10) * generator.lognormal(0, 0.5, 4000)
+    rows = pd.DataFrame([[0, 0], [0, 1], [1, 0], [1, 1]], columns=["buys", "much"], dtype=float)
+    found = two_stage_amounts(X, np.where(bought, spent, 0.0), rows, seed=1, fit_count=2)
+    assert found.shape == (2, 4)
+    mean = np.exp(0.5**2 / 2)
+    np.testing.assert_allclose(found.mean(axis=0), np.array([2, 20, 8, 80]) * mean, rtol=0.15)
