@@ -236,6 +236,8 @@ class Learner:
 
         Learned from are the origins whose outcome window had closed by it.
         """
+        if self.max_iter_candidates == [DEFAULT_MAX_ITER]:
+            return DEFAULT_MAX_ITER
         newest = rows.origin.max()
         early = rows.take(rows.is_closed_by(newest, horizon_days))
         late = rows.take(rows.origin == newest)

@@ -31,7 +31,6 @@ SETTINGS = {
     "code_version": "1",
     "refit_interval_days": "30",
     "first_ordered_on": FIRST,
-    "max_iter_candidates": [20, 40],
     "min_rows_to_boost": 500,
     "is_empty": "False",
 }
@@ -267,6 +266,7 @@ def test_a_version_says_what_it_learned_from(young, young_weights):
     assert facts["nbd_level"] == 1
     assert 0 < facts["spend_slope"] <= 1
     assert facts["smearing"] > 1
+    assert facts["max_iter"] == 150
     assert json.loads(facts["settings"])["features"] == FEATURES
 
 

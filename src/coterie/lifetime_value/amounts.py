@@ -176,7 +176,6 @@ class AdditiveAmount:
         spend = learner.regressor(
             fit.classifier.bin_edges_,
             parts="spline" if is_small else "blend",
-            max_iter=fit.max_iter or DEFAULT_MAX_ITER,
         )
         spend.fit(buyers.X, log_amount - slope * reference, sample_weight=weight)
         # Whole billionths add up exactly, in whatever order and engine.
@@ -514,7 +513,10 @@ class Shop:
             )
         horizons = tables.read_setting(settings, "horizon_days", list)
         return cls(
-            learner=Learner.from_settings(settings),
+            # To choose the number of trees takes as long as to learn, and gains nothing here.
+            learner=replace(
+                Learner.from_settings(settings), max_iter_candidates=[DEFAULT_MAX_ITER]
+            ),
             has_additive=tables.is_true(settings.get("has_additive", True)),
             horizons=sorted({int(horizon_days) for horizon_days in horizons}),
             newcomer_days=tables.read_setting(settings, "newcomer_days", int, NEWCOMER_DAYS),

@@ -137,7 +137,8 @@ def fit_value_weights(
         None (no data yet) fits nothing.
     settings : mapping
         horizon_days (list of int), first_ordered_on (date of the first valid order), and those of
-        `coterie.propensity.fit_propensity_weights` but for predictions; optionally has_additive
+        `coterie.propensity.fit_propensity_weights` but for predictions and max_iter_candidates
+        (always 150 trees); optionally has_additive
         ("False" learns from no features), newcomer_days (90), rounding_weeks (3/7, as for the
         purchase model) and parameters_settings_hash (by default settings_hash: parameters of
         others are not known).
