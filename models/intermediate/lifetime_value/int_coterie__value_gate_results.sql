@@ -146,7 +146,7 @@ judged as (
         *,
         case
             when {{ missing | list | join(' or ') }} then 'insufficient_data'
-            -- Clearly better than either baseline by error or by rank, and clearly worse by neither.
+            -- Clearly better than each baseline by error or by rank, clearly worse by neither.
             when
                 not coalesce(
                     gain_over_last_period_lower > 0

@@ -78,8 +78,10 @@ value_outcomes as (
                 then cast(coalesce(amounts.amount_{{ horizon }}d, 0) as decimal(18, 2))
         end as amount_{{ horizon }}d,
         {%- set nearest = 90 if horizon <= 180 else 365 %}
-        cast(customers.net_amount_{{ nearest }}d * {{ horizon }} / {{ nearest }}.0 as decimal(18, 2))
-            as past_amount_{{ horizon }}d,
+        cast(
+            customers.net_amount_{{ nearest }}d * {{ horizon }} / {{ nearest }}.0
+            as decimal(18, 2)
+        ) as past_amount_{{ horizon }}d,
         {%- endfor %}
         customers.order_day_count,
         customers.cohort
