@@ -545,11 +545,16 @@ def grow_by_days(
 # ---- state -------------------------------------------------------------------------------------
 
 
+#: What it takes to open a gate.
+ENOUGH_ROWS = {"coterie__training_row_limit": 25_000}
+
+
 def build_growing_shop(host: Host) -> SimpleNamespace:
     """Build one database in turn: dry, with 10 customers, with 5,010, again, and dry again."""
     few = simulate_orders(10, seed=21)
     many = simulate_orders(5000, seed=22, first_customer=11)
     story = SimpleNamespace(host=host)
+    host.variables |= ENOUGH_ROWS
 
     host.write({"shop.orders": few})
     host.dbt("compile", "--exclude", "resource_type:test")
@@ -583,7 +588,7 @@ def build_publishing_shop(host: Host) -> SimpleNamespace:
     """Publish as of three dates, and of the first again after the second."""
     story = SimpleNamespace(host=host, orders=simulate_orders(5000, seed=22), built=[])
     host.write({"shop.orders": story.orders})
-    host.variables |= {
+    host.variables |= ENOUGH_ROWS | {
         "coterie__refit_interval_days": 365,
         "coterie__evidence": {"max_published_sample_count": 1500},
     }
@@ -606,7 +611,7 @@ ONE_MODEL = {"purchase_90d": None, "churn_90d": None, "second_order_90d": None}
 def build_as_time_goes_by(host: Host) -> SimpleNamespace:
     """Fit as of a date; later score by the old version, then refit; then let all grow old."""
     host.write({"shop.orders": simulate_orders(4000, seed=22)})
-    host.variables |= {"coterie__predictions": ONE_MODEL}
+    host.variables |= ENOUGH_ROWS | {"coterie__predictions": ONE_MODEL}
     story = SimpleNamespace(host=host)
     marts = ("coterie__customers", "coterie__model_versions", "coterie__customer_predictions")
 
