@@ -49,8 +49,8 @@ CLOCK_COLUMNS = frozenset({"changed_at", "change_number"})
 #: Files are written so that clients of DuckDB 1.4 and later can open them.
 DUCKDB_CONFIG = {"storage_compatibility_version": "v1.4.0"}
 
-#: Fewer trees and rows learn in a fraction of the time. Hosts whose figures are tested learn as they
-#: would.
+#: Fewer trees and rows learn in a fraction of the time. Hosts whose figures are tested learn as
+#: they would.
 QUICK_LEARNING = {
     "coterie__propensity": {"max_iter_candidates": [80]},
     "coterie__training_row_limit": 10_000,
