@@ -28,7 +28,7 @@ demo: install ## Build the demo shop and print what the marts say
 build: install ## dbt build of this project on the demo shop
 	$(BIN)/dbt build
 
-test: ruff ## Lint, unit tests, demo build and host projects (about 14 minutes on 2 cores)
+test: ruff ## Unit tests, demo build and host projects (about 14 minutes on 2 cores)
 	$(BIN)/pytest -m "not matrix"
 
 test-all: ruff ## Everything, the slow matrices too
@@ -38,7 +38,7 @@ ruff: install ## Lint the Python code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-lint: ruff ## Lint the Python code and the SQL (which the tests do, too)
+lint: ruff ## Lint the Python code and the SQL (which make test-all does, too)
 	$(BIN)/sqlfluff lint --disable-progress-bar models tests
 
 format: install ## Let ruff and sqlfluff mend what they can

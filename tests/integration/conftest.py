@@ -9,10 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from harness import Host, copy_host, install
-from scenarios import SCENARIOS
+from scenarios import SCENARIOS, SLOW_SCENARIOS
 
 #: Hosts that many scenarios build with the same vars: their copies start from one parse.
 PARSED_ONCE = {"bare_shop"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long to build, before tests are chosen by their marks."""
+    for item in items:
+        if SLOW_SCENARIOS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.matrix)
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,9 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test")
 
 TOPICS = ("rfm", "segmentation", "lifetime_value", "propensity")
 
+#: What it takes to open a gate.
+ENOUGH_ROWS = {"coterie__training_row_limit": 25_000}
+
 #: Everything up to features, outcomes and segments, with the tests that no date sees beyond itself.
 UP_TO_SEGMENTS = (
     "build",
@@ -136,6 +139,7 @@ def build_every_input_elsewhere(host: Host) -> Host:
 
 def build_custom_outcomes(host: Host) -> Host:
     # Of the tests those that recount what models say.
+    host.variables |= ENOUGH_ROWS
     host.dbt("build", "--exclude", "test_type:generic")
     return host
 
@@ -545,10 +549,6 @@ def grow_by_days(
 # ---- state -------------------------------------------------------------------------------------
 
 
-#: What it takes to open a gate.
-ENOUGH_ROWS = {"coterie__training_row_limit": 25_000}
-
-
 def build_growing_shop(host: Host) -> SimpleNamespace:
     """Build one database in turn: dry, with 10 customers, with 5,010, again, and dry again."""
     few = simulate_orders(10, seed=21)
@@ -648,6 +648,22 @@ def run_sqlfluff(folder: Path) -> subprocess.CompletedProcess[str]:
         check=False,
     )
 
+
+#: Built for `make test-all` only: tests that ask for them belong to the matrix.
+SLOW_SCENARIOS = frozenset(
+    {
+        "as_time_goes_by",
+        "custom_outcomes",
+        "every_input_elsewhere",
+        "linted",
+        "low_memory",
+        "own_schemas",
+        "publishing_shop",
+        "scattered_inputs",
+        "ten_days",
+        "topics_off",
+    }
+)
 
 #: By name: the host project, or none for what needs but a folder, and what is made of it.
 SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {

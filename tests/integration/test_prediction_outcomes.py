@@ -8,7 +8,6 @@ import pytest
 from harness import differences
 from scenarios import PUBLISHING_DATES
 
-pytestmark = pytest.mark.matrix
 
 FIRST, SECOND, FIRST_AGAIN, LAST = range(4)
 
