@@ -8,7 +8,6 @@ import pytest
 from harness import differences
 from scenarios import PUBLISHING_DATES
 
-
 FIRST, SECOND, FIRST_AGAIN, LAST = range(4)
 
 
