@@ -126,6 +126,7 @@ def build_odd_names(host: Host) -> Host:
 
 def build_every_input(host: Host) -> Host:
     host.environment |= MANY_THREADS
+    host.variables |= ENOUGH_ROWS
     host.dbt("build")
     return host
 
@@ -133,6 +134,7 @@ def build_every_input(host: Host) -> Host:
 def build_every_input_elsewhere(host: Host) -> Host:
     folder = shuffled_demo(host.project.parent / "shuffled", seed=1)
     host.environment |= ONE_THREAD_ELSEWHERE | {"COTERIE_DEMO_SEEDS": str(folder)}
+    host.variables |= ENOUGH_ROWS
     host.dbt("build", *WITHOUT_TESTS)
     return host
 

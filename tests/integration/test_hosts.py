@@ -32,6 +32,8 @@ MARTS = {
     "coterie__customer_segments",
     "coterie__segment_profiles",
     "coterie__customer_predictions",
+    "coterie__customer_lifetime_values",
+    "coterie__value_concentration",
     "coterie__model_versions",
     "coterie__model_metrics",
     "coterie__model_curves",
@@ -343,11 +345,12 @@ def test_a_check_without_fits_scores_by_what_production_has_fitted(scattered_inp
     bad = [r["unique_id"] for r in ci.last_build.results if r["status"] not in {"success", "pass"}]
     assert [i for i in bad if "stg_coterie__" not in i] == []
     fits = [n["name"] for n in ci.package_nodes("model") if "fit" in n["tags"]]
-    assert len(fits) == 6
+    assert len(fits) == 10
     assert not any(ci.exists(name) for name in [*fits, "shop_customers"])
     theirs, ours = production.snapshot(MARTS), ci.snapshot(MARTS)
     fitted = theirs["coterie__model_versions"].query("model_version != 'none'")
-    assert {"purchase_30d", "purchase_90d"} >= set(fitted["model_name"]) >= {"purchase_30d"}
+    models = {"purchase_30d", "purchase_90d", "value_90d", "value_365d"}
+    assert models >= set(fitted["model_name"]) >= {"purchase_30d"}
     assert set(theirs) == set(ours) == MARTS
     assert differences(theirs, ours) == []
 
