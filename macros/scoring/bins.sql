@@ -112,13 +112,9 @@ binned as (
 {%- endmacro %}
 
 
-{# The sum of what a list of weights holds for a row of `binned`, which joins it, after a start. #}
-{% macro summed_weights(list_sql, start_sql, features) %}
-    {%- set items = [] -%}
-    {%- for feature in features -%}
-        {%- do items.append(coterie.list_item(
-            list_sql, "cast(" ~ start_sql ~ " + binned.item_" ~ loop.index ~ " as integer)"
-        )) -%}
+{# The sum of the items of a list whose places stand in columns of one name with a number, from 1 on. #}
+{% macro summed_weights(list_sql, column_prefix, count) %}
+    {%- for number in range(1, count + 1) -%}
+    {{ " + " if not loop.first }}{{ coterie.list_item(list_sql, column_prefix ~ number) }}
     {%- endfor -%}
-    {{- items | join(" + ") -}}
 {% endmacro %}

@@ -113,13 +113,15 @@ constants as (
 
 ),
 
-looked_up as (
+scored_bins as {{ coterie.materialized() }} (
 
+    -- The bins are found once, however many weights are looked up by them.
     select
         {%- for component in ['purchase', 'spend'] %}
-        cast({{ coterie.summed_weights(
-            'weights.weights', 'starts.' ~ component ~ '_start', features
-        ) }} as double) / 1e9 as {{ component }}_weight,
+        {%- for feature in features %}
+        cast(starts.{{ component }}_start + binned.item_{{ loop.index }} as integer)
+            as {{ component }}_item_{{ loop.index }},
+        {%- endfor %}
         {%- endfor %}
         binned.customer_id,
         starts.model_name,
@@ -129,6 +131,22 @@ looked_up as (
 
     inner join starts
         on binned.bin_set_id = starts.bin_set_id
+
+),
+
+looked_up as (
+
+    select
+        {%- for component in ['purchase', 'spend'] %}
+        cast({{ coterie.summed_weights(
+            'weights.weights', 'scored_bins.' ~ component ~ '_item_', features | length
+        ) }} as double) / 1e9 as {{ component }}_weight,
+        {%- endfor %}
+        scored_bins.customer_id,
+        scored_bins.model_name,
+        scored_bins.model_version
+
+    from scored_bins
 
     cross join weights
 
