@@ -153,7 +153,7 @@ quarters as (
 scaled as (
 
     -- A cohort brings more than in 90 days as its kind does; where no window was ever observed to
-    -- its end, as it has more days.
+    -- its end, as it has more days. Shorter windows close before any of 90 days has.
     select
         learned.as_of_date,
         learned.horizon_days,
@@ -162,6 +162,9 @@ scaled as (
         learned.amount,
         learned.lower_amount,
         learned.upper_amount,
+        learned.kind_mean_amount,
+        learned.kind_lower_amount,
+        learned.kind_upper_amount,
         quarters.mean_amount as quarter_mean_amount,
         quarters.lower_amount as quarter_lower_amount,
         quarters.upper_amount as quarter_upper_amount,
@@ -190,12 +193,16 @@ cohort_values as (
         round(
             case
                 when horizon_days = 90 then quarter_mean_amount
-                else (amount + 10 * scale * quarter_mean_amount) / (row_count + 10)
+                else
+                    (amount + 10 * coalesce(scale * quarter_mean_amount, kind_mean_amount))
+                    / (row_count + 10)
             end,
             6
         ) as mean_amount,
-        round(coalesce(lower_amount, scale * quarter_lower_amount), 6) as lower_amount,
-        round(coalesce(upper_amount, scale * quarter_upper_amount), 6) as upper_amount
+        round(coalesce(lower_amount, scale * quarter_lower_amount, kind_lower_amount), 6)
+            as lower_amount,
+        round(coalesce(upper_amount, scale * quarter_upper_amount, kind_upper_amount), 6)
+            as upper_amount
 
     from scaled
 
