@@ -1,12 +1,12 @@
 {#
     What a fitted version depends on, as one JSON text with sorted keys: the settings of its topic and every
     var that changes what a feature means. A version fitted under other settings is never used.
-    `code_version` is raised by hand when the learning code changes its results, or when a feature
-    changes its meaning.
 #}
 {% macro fit_settings(topic) %}
-    {% set definitions = {"rfm_lookback_days": coterie.rfm_lookback_days()} %}
-    {% do definitions.update(coterie.definition_vars()) %}
+    {% if topic == "segmentation" %}
+        {{ return(coterie.all_segmentation_settings()) }}
+    {% endif %}
+    {% set definitions = coterie.feature_definitions() %}
     {% set chosen = {} %}
     {% do chosen.update(coterie.settings("propensity" if topic in ["feature_bins", "value"] else topic)) %}
     {% if topic == "lifetime_value" %}
@@ -48,8 +48,22 @@
             "training_row_limit": coterie.training_row_limit()
         }) %}
     {% endif %}
-    {% do chosen.update({"code_version": "5", "definitions": definitions}) %}
+    {% do chosen.update({"code_version": coterie.code_version(), "definitions": definitions}) %}
     {{ return(tojson(chosen, sort_keys=true)) }}
+{% endmacro %}
+
+
+{# Raised by hand when the learning code changes its results, or when a feature changes its meaning. #}
+{% macro code_version() %}
+    {{ return("5") }}
+{% endmacro %}
+
+
+{# Every var that changes what a feature means. #}
+{% macro feature_definitions() %}
+    {% set definitions = {"rfm_lookback_days": coterie.rfm_lookback_days()} %}
+    {% do definitions.update(coterie.definition_vars()) %}
+    {{ return(definitions) }}
 {% endmacro %}
 
 

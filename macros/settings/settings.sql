@@ -4,17 +4,6 @@
 #}
 {% macro settings(topic) %}
     {% set defaults = {
-        "segmentation": {
-            "segmentation_name": "default",
-            "features": ["days_since_last_order", "order_count_365d", "net_amount_365d"],
-            "n_clusters": "auto",
-            "min_clusters": 4,
-            "max_clusters": 6,
-            "scaling": "robust",
-            "clip": 3.0,
-            "min_customer_count": 50,
-            "sample_customer_limit": 20000
-        },
         "propensity": {
             "features": coterie.default_propensity_features(),
             "n_bins": 32,
@@ -54,6 +43,8 @@
             "max_excess_calibration_error": 0.05,
             "min_predicted_over_observed": 0.8,
             "max_predicted_over_observed": 1.25,
+            "min_bootstrap_ari": 0.85,
+            "min_segment_share": 0.02,
             "stale_after_refit_intervals": 2
         },
         "evidence": {
@@ -96,12 +87,6 @@
         }
     } %}
     {% set merged = coterie.merged_map("coterie__" ~ topic, defaults[topic]) %}
-    {% if topic == "segmentation" and merged.segmentation_name == "rfm" %}
-        {{ coterie.refuse(
-            "The var coterie__segmentation must not call the segmentation 'rfm': the RFM segments have "
-            ~ "that name. Choose another segmentation_name."
-        ) }}
-    {% endif %}
     {% if topic == "lifetime_value" and merged.family not in ["mbg_nbd", "bg_nbd"] %}
         {{ coterie.refuse(
             "The var coterie__lifetime_value has the unknown family '" ~ merged.family
@@ -113,17 +98,23 @@
 
 
 {% macro merged_map(var_name, defaults) %}
-    {% set given = var(var_name, {}) or {} %}
+    {{ return(coterie.merged_over(var_name, var(var_name, {}), defaults)) }}
+{% endmacro %}
+
+
+{# The defaults with a user's map over them; `name` says where the map stands. #}
+{% macro merged_over(name, given, defaults) %}
+    {% set given = given or {} %}
     {% if given is not mapping %}
         {{ coterie.refuse(
-            "The var " ~ var_name ~ " must be a map such as {" ~ (defaults | list | first)
+            "The var " ~ name ~ " must be a map such as {" ~ (defaults | list | first)
             ~ ": ...}, but it is: " ~ given
         ) }}
         {% set given = {} %}
     {% endif %}
     {% for key in given if key not in defaults %}
         {{ coterie.refuse(
-            "The var " ~ var_name ~ " has the unknown key '" ~ key ~ "'. It takes: "
+            "The var " ~ name ~ " has the unknown key '" ~ key ~ "'. It takes: "
             ~ (defaults | sort | join(", ")) ~ "."
         ) }}
     {% endfor %}

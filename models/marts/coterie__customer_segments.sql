@@ -34,6 +34,8 @@ joined as (
         customer_segments.segment_name,
         customer_segments.distance_to_center,
         customer_segments.is_core_member,
+        customer_segments.previous_segment_code,
+        customer_segments.segment_since,
         customer_segments.segmentation_version
 
     from customer_segments
@@ -51,8 +53,8 @@ select
     cast(segment_name as string) as segment_name,
     cast(distance_to_center as double) as distance_to_center,
     is_core_member,
-    cast(null as string) as previous_segment_code,
-    cast(null as date) as segment_since,
+    cast(previous_segment_code as string) as previous_segment_code,
+    segment_since,
     cast(segmentation_version as string) as segmentation_version
 
 from joined

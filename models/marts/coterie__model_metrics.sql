@@ -1,4 +1,5 @@
 {% set topics = coterie.tested_topics() %}
+{% set has_segmentation = coterie.is_topic_enabled('segmentation') %}
 
 with
 
@@ -25,6 +26,28 @@ metrics as (
             metrics.model_name = versions.model_name
             and metrics.model_version = versions.model_version
     {% endfor %}
+
+    {{ 'union all' if topics and has_segmentation }}
+
+    {% if has_segmentation %}
+    -- The groups themselves: how stable they are, and what they explain.
+    select
+        quality.segmentation_name as model_name,
+        quality.segmentation_version as model_version,
+        'pooled' as origin,
+        'model' as scorer_name,
+        'all' as group_name,
+        'all' as group_value,
+        quality.metric_name,
+        quality.metric_value,
+        quality.interval_lower,
+        quality.interval_upper
+
+    from {{ ref('int_coterie__segmentation_quality') }} as quality
+
+    inner join {{ ref('int_coterie__segmentation_versions') }} as versions
+        on quality.segmentation_version = versions.segmentation_version
+    {% endif %}
 
 )
 

@@ -1,6 +1,7 @@
 {% set gates = coterie.settings('gates') %}
 {% set has_propensity = coterie.is_topic_enabled('propensity') %}
 {% set has_values = coterie.is_topic_enabled('lifetime_value') %}
+{% set segmentations = coterie.segmentations() if coterie.is_topic_enabled('segmentation') else [] %}
 
 with
 
@@ -11,6 +12,8 @@ models as (
     {{ 'union all' if not loop.first }}
     select
         '{{ prediction.name }}' as model_name,
+        true as has_outcomes,
+        {{ gates.min_training_positive_count }} as min_count,
         {{ gates.min_training_negative_count }} as min_negative_count,
         'Nothing has been fitted, so scores are withheld.' as never_fitted_reason
     {% endfor %}
@@ -20,10 +23,21 @@ models as (
     {{ 'union all' if has_propensity or not loop.first }}
     select
         'value_{{ horizon }}d' as model_name,
+        true as has_outcomes,
+        {{ gates.min_training_positive_count }} as min_count,
         0 as min_negative_count,
         'Nothing has been fitted, so the means of cohorts stand in.' as never_fitted_reason
     {% endfor %}
     {% endif %}
+    {% for segmentation in segmentations %}
+    {{ 'union all' if has_propensity or has_values or not loop.first }}
+    select
+        {{ coterie.quoted(segmentation.name) }} as model_name,
+        false as has_outcomes,
+        {{ segmentation.min_customer_count | int }} as min_count,
+        0 as min_negative_count,
+        'Nothing has been fitted, so active customers are unassigned.' as never_fitted_reason
+    {% endfor %}
 
 ),
 
@@ -89,6 +103,37 @@ versions as (
     from {{ ref('int_coterie__value_versions') }}
     {% endif %}
 
+    {{ 'union all' if segmentations and (has_propensity or has_values) }}
+
+    {% if segmentations %}
+    select
+        segmentation_name as model_name,
+        segmentation_version as model_version,
+        fitted_as_of,
+        data_through,
+        cast(null as bigint) as horizon_days,
+        cast(null as bigint) as learned_horizon_days,
+        settings,
+        training_fingerprint,
+        training_row_count,
+        cast(null as bigint) as positive_count,
+        cast(null as bigint) as origin_count,
+        cast(null as date) as first_origin,
+        cast(null as date) as last_origin,
+        algorithm as learner,
+        cast(null as bigint) as max_iter,
+        cast(null as string) as calibration,
+        cast(null as string) as bin_set_id,
+        gate_status,
+        gate_reason,
+        has_current_settings,
+        is_newest,
+        is_champion,
+        champion_reason
+
+    from {{ ref('int_coterie__segmentation_versions') }}
+    {% endif %}
+
 ),
 
 training_counts as (
@@ -119,6 +164,16 @@ training_counts as (
         and not is_scoring_date
     {% endfor %}
     {% endif %}
+    {% for segmentation in segmentations %}
+    {{ 'union all' if has_propensity or has_values or not loop.first }}
+
+    select
+        {{ coterie.quoted(segmentation.name) }} as model_name,
+        count(*) as row_count,
+        cast(null as bigint) as positive_count
+
+    from {{ ref('int_coterie__segmentation_sample') }}
+    {% endfor %}
 
 ),
 
@@ -127,6 +182,8 @@ model_versions as (
     -- A model that was never fitted has one row that says what there is to learn from.
     select
         models.model_name,
+        models.has_outcomes,
+        models.min_count,
         models.min_negative_count,
         coalesce(versions.model_version, 'none') as model_version,
         versions.fitted_as_of,
@@ -136,7 +193,10 @@ model_versions as (
         versions.settings,
         versions.training_fingerprint,
         coalesce(versions.training_row_count, training_counts.row_count, 0) as training_row_count,
-        coalesce(versions.positive_count, training_counts.positive_count, 0) as positive_count,
+        case
+            when models.has_outcomes
+                then coalesce(versions.positive_count, training_counts.positive_count, 0)
+        end as positive_count,
         versions.origin_count,
         versions.first_origin,
         versions.last_origin,
@@ -170,15 +230,20 @@ explained as (
             gate_reason,
             case
                 when
-                    positive_count >= {{ gates.min_training_positive_count }}
-                    and training_row_count - positive_count >= min_negative_count
+                    coalesce(positive_count, training_row_count) >= min_count
+                    and coalesce(training_row_count - positive_count, 0) >= min_negative_count
                     then
                         'Nothing had been fitted by this date, and a build as of a date before '
                         || 'the newest version fits nothing.'
+                when not has_outcomes
+                    then
+                        'Too few active customers to tell groups apart: '
+                        || cast(training_row_count as string) || ', where '
+                        || cast(min_count as string) || ' are needed.'
             end,
             'Too little to learn from: ' || cast(positive_count as string) || ' outcomes and '
             || cast(training_row_count - positive_count as string)
-            || ' non-outcomes on past dates, where {{ gates.min_training_positive_count }} and '
+            || ' non-outcomes on past dates, where ' || cast(min_count as string) || ' and '
             || cast(min_negative_count as string) || ' are needed.'
         ) as gate_words
 

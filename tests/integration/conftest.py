@@ -6,10 +6,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from harness import Host, copy_host, install
 from scenarios import SCENARIOS, SLOW_SCENARIOS
+
+HERE = Path(__file__).resolve().parent
 
 #: Hosts that many scenarios build with the same vars: their copies start from one parse.
 PARSED_ONCE = {"bare_shop"}
@@ -17,9 +20,17 @@ PARSED_ONCE = {"bare_shop"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long to build, before tests are chosen by their marks."""
+    """Mark what takes long to build, before tests are chosen by their marks.
+
+    All tests of this folder share what is built, so one process runs them.
+    """
     for item in items:
-        if SLOW_SCENARIOS & set(getattr(item, "fixturenames", ())):
+        if not item.path.is_relative_to(HERE):
+            continue
+        item.add_marker(pytest.mark.xdist_group("integration"))
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        needed = {*getattr(item, "fixturenames", ()), *map(str, parameters)}
+        if SLOW_SCENARIOS & needed:
             item.add_marker(pytest.mark.matrix)
 
 

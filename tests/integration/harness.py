@@ -26,8 +26,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HOSTS = REPOSITORY / "integration_tests"
 DEMO_SEEDS = REPOSITORY / "seeds" / "demo"
 
+#: What segmentations keep from build to build.
+SEGMENT_STATE = (
+    "int_coterie__segment_centers",
+    "int_coterie__segmentation_quality",
+    "int_coterie__segment_lineage",
+    "int_coterie__customer_segment_states",
+)
+
 #: Tables that keep what earlier builds have learned or decided.
 STATE_TABLES = (
+    *SEGMENT_STATE,
     "int_coterie__feature_bins",
     "int_coterie__nbd_parameters",
     "int_coterie__gamma_gamma_parameters",
@@ -40,7 +49,6 @@ STATE_TABLES = (
     "int_coterie__backtest_intervals",
     "int_coterie__gate_results",
     "int_coterie__published_predictions",
-    "int_coterie__segment_centers",
 )
 
 #: The only clock in the house: left out of comparisons.

@@ -15,6 +15,7 @@ import pandas as pd
 from harness import (
     DUCKDB_CONFIG,
     REPOSITORY,
+    SEGMENT_STATE,
     STATE_TABLES,
     Host,
     copy_host,
@@ -568,7 +569,7 @@ def build_growing_shop(host: Host) -> SimpleNamespace:
     story.few = host.snapshot()
 
     host.write({"shop.orders": pd.concat([few, many], ignore_index=True)})
-    host.dbt("build")
+    host.dbt("build", *WITHOUT_TESTS)
     story.many = host.snapshot()
 
     host.dbt("build", *WITHOUT_TESTS)
@@ -603,6 +604,43 @@ def build_publishing_shop(host: Host) -> SimpleNamespace:
     return story
 
 
+#: The dates as of which a shop's segments are looked at, the fits on the first and the third.
+SEGMENT_DATES = ("2025-03-01", "2025-03-15", "2025-04-15")
+
+
+def build_moving_segments(host: Host) -> SimpleNamespace:
+    """Build the segments of a shop as of three dates, with changed rows and dates in between."""
+    orders = simulate_orders(1500, seed=23)
+    story = SimpleNamespace(host=host, built=[])
+    marts = ("customer_segment_memberships", "customer_segment_history", "segment_migrations")
+    host.variables |= {
+        f"coterie__{topic}_enabled": False for topic in ("propensity", "lifetime_value")
+    }
+    chosen = [f"+coterie__{name}" for name in (*marts, "segment_lineage")]
+
+    def build(date: str, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        host.write({"shop.orders": rows})
+        dated = {"coterie__as_of_date": date}
+        host.dbt("build", "-s", *chosen, *WITHOUT_TESTS, variables=dated)
+        return host.snapshot([*(f"coterie__{name}" for name in marts), *SEGMENT_STATE])
+
+    # Whoever ordered on the second date is bought from again, on a day that is read anew.
+    story.first = build(SEGMENT_DATES[0], orders)
+    story.second = build(SEGMENT_DATES[1], orders)
+    story.second_again = build(SEGMENT_DATES[1], orders)
+    late = orders[orders["ordered_at"] < SEGMENT_DATES[1]].groupby("customer_id").head(1).head(50)
+    late = late.assign(
+        order_id="late-" + late["order_id"],
+        ordered_at=pd.Timestamp(SEGMENT_DATES[1]) - pd.Timedelta(hours=12),
+        order_amount=900.0,
+    )
+    story.late = late
+    story.second_changed = build(SEGMENT_DATES[1], pd.concat([orders, late], ignore_index=True))
+    story.third = build(SEGMENT_DATES[2], orders)
+    story.back_again = build(SEGMENT_DATES[1], orders)
+    return story
+
+
 #: A shop is built as of a date, as of 30 days later without and with fits, and when all is old.
 FIRST_FIT, LATER, MUCH_LATER = "2025-05-25", "2025-06-24", "2025-08-24"
 
@@ -630,7 +668,6 @@ def build_as_time_goes_by(host: Host) -> SimpleNamespace:
     return story
 
 
-#: Name: the host project and what to do with it. The longest first: two are built at a time.
 def run_sqlfluff(folder: Path) -> subprocess.CompletedProcess[str]:
     """Lint the SQL of the package, with a target folder and a database of its own."""
     return subprocess.run(
@@ -659,6 +696,7 @@ SLOW_SCENARIOS = frozenset(
         "every_input_elsewhere",
         "linted",
         "low_memory",
+        "moving_segments",
         "own_schemas",
         "publishing_shop",
         "scattered_inputs",
@@ -667,11 +705,13 @@ SLOW_SCENARIOS = frozenset(
     }
 )
 
-#: By name: the host project, or none for what needs but a folder, and what is made of it.
+#: By name: the host project, or none for what needs but a folder, and what is made of it. The
+#: longest come first, because two are built at a time.
 SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {
     "growing_shop": ("bare_shop", build_growing_shop),
     "publishing_shop": ("bare_shop", build_publishing_shop),
     "as_time_goes_by": ("bare_shop", build_as_time_goes_by),
+    "moving_segments": ("bare_shop", build_moving_segments),
     "ten_days": ("bare_shop", build_ten_days),
     "false_future": ("bare_shop", build_false_future),
     "online_retail": ("online_retail", build_online_retail),

@@ -1,51 +1,35 @@
-{% set segmentation = coterie.settings('segmentation') %}
+{% set features = coterie.segmentation_features() %}
+{% set limits = coterie.segmentations() | map(attribute='sample_customer_limit') | list %}
 
 with
 
-active_customers as (
+segmentation_features as (
 
-    select
-        customer_features.customer_id,
-        {%- for feature in segmentation.features %}
-        cast(customer_features.{{ adapter.quote(feature) }} as double)
-            as {{ adapter.quote(feature) }},
-        {%- endfor %}
-        customers.sample_position
-
-    from {{ ref('int_coterie__customer_features') }} as customer_features
-
-    inner join {{ ref('int_coterie__customers') }} as customers
-        on customer_features.customer_id = customers.customer_id
-
-    where
-        customer_features.is_scoring_date
-        and customer_features.order_count_lookback > 0
+    select * from {{ ref('int_coterie__segmentation_features') }}
 
 ),
 
 sample as (
 
-    select
-        1000000.0 * {{ segmentation.sample_customer_limit | int }} / greatest(count(*), 1)
-            as position_limit
+    select 1000000.0 * {{ (limits or [1]) | max | int }} / greatest(count(*), 1) as position_limit
 
-    from active_customers
+    from segmentation_features
 
 ),
 
 segmentation_sample as (
 
     select
-        {%- for feature in segmentation.features %}
-        active_customers.{{ adapter.quote(feature) }},
+        {%- for feature in features %}
+        segmentation_features.{{ adapter.quote(feature) }},
         {%- endfor %}
-        active_customers.customer_id
+        segmentation_features.customer_id
 
-    from active_customers
+    from segmentation_features
 
     cross join sample
 
-    where active_customers.sample_position < sample.position_limit
+    where segmentation_features.sample_position < sample.position_limit
 
 )
 
