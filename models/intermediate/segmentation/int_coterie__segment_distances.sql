@@ -65,7 +65,6 @@ segments_{{ number }} as (
 
 scores_{{ number }} as (
 
-    -- A number that is missing counts as the location, which is 0 when scaled.
     select
         {{ coterie.quoted(segmentation.name) }} as segmentation_name,
         customers.customer_id,
@@ -79,14 +78,11 @@ scores_{{ number }} as (
         {%- for feature in numbers %}
         + power(
             (
-                coalesce(
-                    {{ coterie.scaled_feature(
-                        'customers.' ~ adapter.quote(feature),
-                        'segments.location_' ~ loop.index, 'segments.scale_' ~ loop.index,
-                        'segments.clip'
-                    ) }},
-                    0
-                ) - segments.center_{{ loop.index }}
+                {{ coterie.scaled_feature(
+                    'customers.' ~ adapter.quote(feature),
+                    'segments.location_' ~ loop.index, 'segments.scale_' ~ loop.index,
+                    'segments.clip'
+                ) }} - segments.center_{{ loop.index }}
             ) * segments.weight_{{ loop.index }},
             2
         )

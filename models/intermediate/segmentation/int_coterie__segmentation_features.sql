@@ -1,4 +1,5 @@
 {% set features = coterie.segmentation_features() %}
+{% set numbers = features.items() | selectattr(1, 'equalto', 'number') | map('first') | list %}
 {% set interests = features.items() | selectattr(1, 'equalto', 'interest') | map('first') | list %}
 {% set categories = features.items() | selectattr(1, 'equalto', 'category') | map('first') | list %}
 
@@ -13,6 +14,23 @@ active_customers as (
         and order_count_lookback > 0
 
 ),
+
+{% if numbers %}
+
+means as (
+
+    -- Decimals add up alike in any order.
+    select
+        {%- for number in numbers %}
+        coalesce(avg(cast({{ adapter.quote(number) }} as decimal(18, 6))), 0)
+            as {{ adapter.quote(number) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from active_customers
+
+),
+
+{% endif %}
 
 {% if interests %}
 
@@ -49,7 +67,7 @@ segmentation_features as (
         {%- for feature, kind in features.items() %}
         {%- set column = adapter.quote(feature) %}
         {%- if kind == 'number' %}
-        cast(active_customers.{{ column }} as double) as {{ column }},
+        cast(coalesce(active_customers.{{ column }}, means.{{ column }}) as double) as {{ column }},
         {%- elif kind == 'interest' %}
         coalesce(cast(customer_interests.{{ column }} as double), 0) as {{ column }},
         {%- else %}
@@ -64,6 +82,8 @@ segmentation_features as (
 
     inner join {{ ref('int_coterie__customers') }} as customers
         on active_customers.customer_id = customers.customer_id
+
+    {{ 'cross join means' if numbers }}
 
     {% if interests %}
     left join customer_interests

@@ -39,7 +39,7 @@ next_amounts as (
 
     select
         customers.customer_id,
-        sum({{ coterie.net_amount_as_of('as_of.as_of_date') }}) as next_net_amount_90d
+        sum({{ coterie.net_amount_as_of('as_of.as_of_date') }}) as next_amount_90d
 
     from {{ ref('int_coterie__orders') }} as orders
 
@@ -61,11 +61,12 @@ segmentation_outcomes as (
 
     select
         {%- for feature, kind in features.items() if kind == 'number' %}
-        cast(customers.{{ adapter.quote(feature) }} as double) as {{ adapter.quote(feature) }},
+        cast(coalesce(customers.{{ adapter.quote(feature) }}, 0) as double)
+            as {{ adapter.quote(feature) }},
         {%- endfor %}
         customers.as_of_date,
         customers.customer_id,
-        cast(coalesce(next_amounts.next_net_amount_90d, 0) as double) as next_net_amount_90d
+        cast(coalesce(next_amounts.next_amount_90d, 0) as double) as next_amount_90d
 
     from customers
 
