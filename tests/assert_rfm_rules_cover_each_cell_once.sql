@@ -1,8 +1,10 @@
+-- Each cell of recency and frequency score must have one segment, and `lapsed` and `prospect` a row
+-- without scores. The words say what to mend in the rules.
 with
 
 rules as (
 
-    select * from {{ ref('coterie', 'coterie__rfm_segments') }}
+    select * from {{ ref('coterie', 'int_coterie__rfm_segments') }}
 
 ),
 
@@ -32,9 +34,14 @@ cells as (
 wrong_cells as (
 
     select
-        cells.recency_score,
-        cells.frequency_score,
-        count(rules.rfm_segment_code) as segment_count
+        'The cell r' || cast(cells.recency_score as string)
+        || 'f' || cast(cells.frequency_score as string) || case
+            when count(rules.rfm_segment_code) = 0
+                then ' has no segment: widen the scores of one.'
+            else
+                ' has more than one segment (' || min(rules.rfm_segment_code) || ' and '
+                || max(rules.rfm_segment_code) || '): narrow the scores of one.'
+        end as what_to_mend
 
     from cells
 
@@ -48,6 +55,44 @@ wrong_cells as (
 
     having count(rules.rfm_segment_code) != 1
 
+),
+
+codes_outside_the_cells as (
+
+    select 'lapsed' as rfm_segment_code
+    union all
+    select 'prospect' as rfm_segment_code
+
+),
+
+missing_codes as (
+
+    select
+        'There is no row of the code ' || codes_outside_the_cells.rfm_segment_code
+        || ' without scores, for customers outside the look-back: add it.' as what_to_mend
+
+    from codes_outside_the_cells
+
+    left join rules
+        on
+            codes_outside_the_cells.rfm_segment_code = rules.rfm_segment_code
+            and rules.recency_score_from is null
+            and rules.recency_score_to is null
+            and rules.frequency_score_from is null
+            and rules.frequency_score_to is null
+
+    where
+        rules.rfm_segment_code is null
+        and exists (select rules.rfm_segment_code from rules)
+
+),
+
+faults as (
+
+    select what_to_mend from wrong_cells
+    union all
+    select what_to_mend from missing_codes
+
 )
 
-select * from wrong_cells
+select * from faults

@@ -4,6 +4,12 @@
 #}
 {% macro settings(topic) %}
     {% set defaults = {
+        "rfm": {
+            "mode": "quantile",
+            "refreeze_days": 365,
+            "min_customer_count": 100,
+            "cut_points": none
+        },
         "propensity": {
             "features": coterie.default_propensity_features(),
             "n_bins": 32,
@@ -87,6 +93,9 @@
         }
     } %}
     {% set merged = coterie.merged_map("coterie__" ~ topic, defaults[topic]) %}
+    {% if topic == "rfm" %}
+        {% set merged = coterie.checked_rfm_settings(merged) %}
+    {% endif %}
     {% if topic == "lifetime_value" and merged.family not in ["mbg_nbd", "bg_nbd"] %}
         {{ coterie.refuse(
             "The var coterie__lifetime_value has the unknown family '" ~ merged.family

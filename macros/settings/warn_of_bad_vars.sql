@@ -12,7 +12,8 @@
             ) %}
         {% endif %}
         {% set maps = [
-            "segmentations", "lifetime_value", "propensity", "predictions", "gates", "evidence", "data_quality"
+            "rfm", "segmentations", "lifetime_value", "propensity", "predictions", "gates", "evidence",
+            "data_quality"
         ] %}
         {% for name in maps if var("coterie__" ~ name) is not mapping %}
             {% do problems.append("The var coterie__" ~ name ~ " must be a map.") %}

@@ -12,7 +12,9 @@ customer_rfm as (
 
     select
         customer_id,
-        rfm_segment_code
+        monetary_tier,
+        rfm_segment_code,
+        rfm_reason
 
     from {{ ref('int_coterie__customer_rfm') }}
 
@@ -27,8 +29,12 @@ joined as (
         customer_segments.as_of_date,
         {% if has_rfm %}
         customer_rfm.rfm_segment_code,
+        customer_rfm.monetary_tier,
+        customer_rfm.rfm_reason,
         {% else %}
-        cast(null as string) as rfm_segment_code,
+        null as rfm_segment_code,
+        null as monetary_tier,
+        null as rfm_reason,
         {% endif %}
         customer_segments.segment_code,
         customer_segments.segment_name,
@@ -49,6 +55,8 @@ select
     cast(customer_id as string) as customer_id,
     as_of_date,
     cast(rfm_segment_code as string) as rfm_segment_code,
+    cast(monetary_tier as string) as monetary_tier,
+    cast(rfm_reason as string) as rfm_reason,
     cast(segment_code as string) as segment_code,
     cast(segment_name as string) as segment_name,
     cast(distance_to_center as double) as distance_to_center,

@@ -49,7 +49,7 @@ memberships as (
 
     from {{ ref('int_coterie__customer_rfm') }} as customer_rfm
 
-    inner join {{ ref('coterie__rfm_segments') }} as rfm_segments
+    inner join {{ ref('int_coterie__rfm_segments') }} as rfm_segments
         on customer_rfm.rfm_segment_code = rfm_segments.rfm_segment_code
 
     where customer_rfm.is_scoring_date

@@ -49,6 +49,7 @@ STATE_TABLES = (
     "int_coterie__backtest_intervals",
     "int_coterie__gate_results",
     "int_coterie__published_predictions",
+    "int_coterie__rfm_cut_points",
 )
 
 #: The only clock in the house: left out of comparisons.

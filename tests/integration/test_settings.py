@@ -16,6 +16,7 @@ PREDICTIONS = "coterie.predictions()"
 PROPENSITY_FEATURES = "coterie.propensity_features()"
 REASON_FEATURES = "coterie.reason_features()"
 LIFETIME_VALUE = 'coterie.settings("lifetime_value")'
+RFM = 'coterie.settings("rfm")'
 
 #: Reads [call of a macro, vars] pairs and writes what each call returns, or the refusal. The
 #: macros are parsed once; a compile leaves its traces in the manifest, so each has a copy.
@@ -43,6 +44,17 @@ Given = dict[str, object]
 
 def predictions(**specs: object) -> Given:
     return {"coterie__predictions": specs}
+
+
+CUT_POINTS = {
+    "recency_days": [30, 60, 120, 240],
+    "order_count": [2, 3, 5, 10],
+    "net_amount": [50, 99.999, 250, 1000],
+}
+
+
+def fixed(**changed: object) -> Given:
+    return {"coterie__rfm": {"mode": "fixed", "cut_points": CUT_POINTS | changed}}
 
 
 #: What is asked: the macro, the vars, and words of the refusal.
@@ -137,6 +149,66 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
         {"coterie__lifetime_value": {"horizon_days": [90, "a year"]}},
         ("coterie__lifetime_value", "whole numbers of days from 1 to 730", "holds 'a year'"),
     ),
+    "unknown mode of RFM": (
+        RFM,
+        {"coterie__rfm": {"mode": "ntile"}},
+        ("coterie__rfm", "unknown mode 'ntile'", "It takes: quantile, frozen, fixed"),
+    ),
+    "unknown key of RFM": (
+        RFM,
+        {"coterie__rfm": {"cutpoints": {}}},
+        ("coterie__rfm", "unknown key 'cutpoints'", "It takes: cut_points, min_customer_count, mode"),
+    ),
+    "RFM that is never frozen anew": (
+        RFM,
+        {"coterie__rfm": {"mode": "frozen", "refreeze_days": 0}},
+        ("coterie__rfm needs refreeze_days, a whole number above 0", "has '0'"),
+    ),
+    "fixed without cut points": (
+        RFM,
+        {"coterie__rfm": {"mode": "fixed"}},
+        ("coterie__rfm has mode: fixed and so needs cut_points", "recency_days: [30, 60, 120, 240]"),
+    ),
+    "cut points without fixed": (
+        RFM,
+        {"coterie__rfm": {"cut_points": CUT_POINTS}},
+        ("coterie__rfm has cut_points", "its mode is 'quantile'", "Set mode: fixed"),
+    ),
+    "unknown key of cut points": (
+        RFM,
+        fixed(monetary=[1, 2, 3, 4]),
+        ("unknown key 'monetary' under cut_points", "recency_days, order_count, net_amount"),
+    ),
+    "three cut points": (
+        RFM,
+        fixed(recency_days=[30, 60, 120]),
+        ("a list recency_days of four whole numbers", "still scores 5, 4, 3 and 2", "[30, 60, 120]"),
+    ),
+    "cut points that do not rise": (
+        RFM,
+        fixed(order_count=[10, 5, 3, 2]),
+        ("a list order_count of four whole numbers above 0 that rise", "scores 2, 3, 4 and 5"),
+    ),
+    "cut points that are equal as amounts": (
+        RFM,
+        fixed(net_amount=[50, 99.999, 100.001, 1000]),
+        ("a list net_amount of four amounts above 0 that rise", "99.999"),
+    ),
+    "cut points that are text": (
+        RFM,
+        fixed(net_amount=[50, "100); drop table orders; --", 250, 1000]),
+        ("a list net_amount of four amounts",),
+    ),
+    "cut points that are one number": (
+        RFM,
+        fixed(net_amount=50),
+        ("a list net_amount of four amounts", "but has: 50"),
+    ),
+    "cut point of a day and a half": (
+        RFM,
+        fixed(recency_days=[1.5, 60, 120, 240]),
+        ("a list recency_days of four whole numbers",),
+    ),
     "margin that is no share": (
         "coterie.margin_rate()",
         {"coterie__margin_rate": 40},
@@ -163,6 +235,8 @@ TAKEN: dict[str, tuple[str, Given]] = {
         )
         | {"coterie__custom_outcomes_relation": "answers"},
     ),
+    "RFM": (RFM, {}),
+    "RFM by fixed cut points": (RFM, fixed()),
     "bg_nbd": (LIFETIME_VALUE, {"coterie__lifetime_value": {"family": "bg_nbd"}}),
     "further horizon": (
         "coterie.value_horizons()",
@@ -280,6 +354,19 @@ def test_an_own_outcome_and_its_complement_share_a_model(taken):
     assert own["left_out_features"] == ["order_count"]
     assert (complement["model_name"], complement["outcome"]) == ("answer_30d", "answered")
     assert complement["horizon_days"] == 30
+
+
+def test_rfm_ranks_unless_told_otherwise(taken):
+    assert taken("RFM")["mode"] == "quantile"
+    assert taken("RFM")["cut_points"] is None
+
+
+def test_cut_points_are_read_as_the_boundaries_of_the_scores_from_2_to_5(taken):
+    assert taken("RFM by fixed cut points")["cut_points"] == {
+        "recency": [240, 120, 60, 30],
+        "frequency": [2, 3, 5, 10],
+        "monetary": [50, 100, 250, 1000],
+    }
 
 
 def test_values_of_a_quarter_and_a_year_are_always_among_the_horizons(taken):

@@ -1,3 +1,9 @@
+{% set rfm = coterie.settings('rfm') %}
+{% set score_names = ['recency', 'frequency', 'monetary'] %}
+{% set lifetime_names = ['lifetime_frequency', 'lifetime_monetary'] %}
+{% set lookback_words = 'a year' if coterie.rfm_lookback_days() == 365
+    else coterie.rfm_lookback_days() ~ ' days' %}
+
 with
 
 customer_features as (
@@ -10,128 +16,294 @@ customer_features as (
         days_since_last_order,
         order_count,
         order_count_lookback,
+        net_amount,
         net_amount_lookback
 
     from {{ ref('int_coterie__customer_features') }}
 
 ),
 
-ranked_customers as (
+scoring_date as (
 
-    -- Whoever was added to the sample of a past date is ranked among it, but moves nobody.
-    select
-        *,
-        case when is_in_sample then 1 else 0 end as ranked_count,
-        order_count_lookback > 1 as is_repeater
+    select max(as_of_date) as as_of_date
 
     from customer_features
 
-    where order_count_lookback > 0
+    where is_scoring_date
 
 ),
 
-counts as (
+quantiles as (
+
+    {{ coterie.rfm_quantiles('customer_features', score_names + lifetime_names) }}
+
+),
+
+date_quantiles as (
 
     select
         as_of_date,
-        customer_id,
-        is_repeater,
-        sum(ranked_count) over (partition by as_of_date) as customer_count,
-        sum(ranked_count) over (
-            partition by as_of_date
-            order by days_since_last_order desc
-            range between unbounded preceding and current row
-        ) as less_or_equally_recent_count,
-        sum(ranked_count) over (partition by as_of_date, days_since_last_order)
-            as equally_recent_count,
-        sum(ranked_count) over (
-            partition by as_of_date
-            order by net_amount_lookback
-            range between unbounded preceding and current row
-        ) as lower_or_equally_spending_count,
-        sum(ranked_count) over (partition by as_of_date, net_amount_lookback)
-            as equally_spending_count,
-        sum(ranked_count) over (partition by as_of_date, is_repeater) as peer_count,
-        sum(ranked_count) over (
-            partition by as_of_date, is_repeater
-            order by order_count_lookback
-            range between unbounded preceding and current row
-        ) as less_or_equally_frequent_count,
-        sum(ranked_count) over (partition by as_of_date, order_count_lookback)
-            as equally_frequent_count
+        {{ coterie.rfm_boundary_columns(score_names + lifetime_names) }}
 
-    from ranked_customers
+    from quantiles
+
+    group by as_of_date
+
+),
+
+kept_boundaries as (
+
+    select
+        cut_points_version,
+        as_of_date,
+        mode,
+        settings_hash,
+        score_name,
+        {%- for score in [2, 3, 4, 5] %}
+        max(case when score = {{ score }} then boundary_value end) as boundary_{{ score }}
+        {{- ',' if not loop.last }}
+        {%- endfor %}
+
+    from {{ ref('int_coterie__rfm_cut_points') }}
+
+    where as_of_date <= (select scoring_date.as_of_date from scoring_date)
+
+    group by cut_points_version, as_of_date, mode, settings_hash, score_name
+
+),
+
+kept_cut_points as (
+
+    select
+        cut_points_version,
+        as_of_date,
+        mode,
+        settings_hash,
+        {{ coterie.rfm_boundary_columns(score_names) }}
+
+    from kept_boundaries
+
+    group by cut_points_version, as_of_date, mode, settings_hash
+
+),
+
+held_cut_points as (
+
+    -- Those in use at the build before: the newest of an earlier date, if they mean the same.
+    select
+        kept_cut_points.*,
+        scoring_date.as_of_date as scoring_date
+
+    from kept_cut_points
+
+    cross join scoring_date
+
+    where
+        kept_cut_points.settings_hash = {{ coterie.rfm_settings_hash() }}
+        and kept_cut_points.cut_points_version = (
+            select max(earlier.cut_points_version) from kept_cut_points as earlier
+            where earlier.as_of_date < (select scoring_date.as_of_date from scoring_date)
+        )
+
+),
+
+{% if rfm.mode == 'frozen' %}
+
+frozen_cut_points as (
+
+    select
+        kept_cut_points.*,
+        scoring_date.as_of_date as scoring_date
+
+    from kept_cut_points
+
+    cross join scoring_date
+
+    where
+        kept_cut_points.cut_points_version = (
+            select max(frozen.cut_points_version) from kept_cut_points as frozen
+            where
+                frozen.mode = 'frozen'
+                and frozen.settings_hash = {{ coterie.rfm_settings_hash() }}
+        )
+
+),
+
+{% endif %}
+
+cut_points as (
+
+    {% if rfm.mode == 'fixed' %}
+    select
+        as_of_date,
+        {%- for name, values in rfm.cut_points.items() %}
+        {%- set is_last_name = loop.last %}
+        {%- for value in values %}
+        cast({{ value }} as decimal(18, 2)) as {{ name }}_{{ loop.index + 1 }}
+        {{- ',' if not (is_last_name and loop.last) }}
+        {%- endfor %}
+        {%- endfor %}
+
+    from date_quantiles
+    {% elif rfm.mode == 'frozen' %}
+    -- Past dates are ranked as of themselves: what was frozen later was not known then.
+    select
+        date_quantiles.as_of_date,
+        {%- for name in score_names %}
+        {%- set is_last_name = loop.last %}
+        {%- for score in [2, 3, 4, 5] %}
+        case
+            when frozen_cut_points.cut_points_version is null
+                then date_quantiles.{{ name }}_{{ score }}
+            else frozen_cut_points.{{ name }}_{{ score }}
+        end as {{ name }}_{{ score }}{{ ',' if not (is_last_name and loop.last) }}
+        {%- endfor %}
+        {%- endfor %}
+
+    from date_quantiles
+
+    left join frozen_cut_points
+        on date_quantiles.as_of_date = frozen_cut_points.scoring_date
+    {% else %}
+    select * from date_quantiles
+    {% endif %}
+
+),
+
+scored_customers as (
+
+    select
+        customer_features.*,
+        held_cut_points.cut_points_version is not null as has_held_cut_points,
+        {%- for name in ['recency', 'frequency'] %}
+        case
+            when customer_features.order_count_lookback > 0
+                then {{ coterie.rfm_score(name, 'customer_features', 'date_quantiles') }}
+        end as quantile_{{ name }}_score,
+        case
+            when customer_features.order_count_lookback > 0
+                then {{ coterie.rfm_score(name, 'customer_features', 'held_cut_points') }}
+        end as held_{{ name }}_score,
+        {%- endfor %}
+        {%- for name in score_names %}
+        case
+            when customer_features.order_count_lookback > 0
+                then {{ coterie.rfm_score(name, 'customer_features', 'cut_points') }}
+        end as {{ name }}_score,
+        {%- endfor %}
+        {%- for name in lifetime_names %}
+        case
+            when customer_features.order_count > 0
+                then {{ coterie.rfm_score(name, 'customer_features', 'date_quantiles') }}
+        end as {{ name }}_score{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from customer_features
+
+    left join date_quantiles
+        on customer_features.as_of_date = date_quantiles.as_of_date
+
+    left join cut_points
+        on customer_features.as_of_date = cut_points.as_of_date
+
+    left join held_cut_points
+        on customer_features.as_of_date = held_cut_points.scoring_date
 
 ),
 
 scores as (
 
-    -- Mid-ranks in whole numbers: equal customers score alike, and one alone scores 3.
-    select
-        as_of_date,
-        customer_id,
-        least(5, 1 + {{ coterie.whole_quotient(
-            '5 * (2 * less_or_equally_recent_count - equally_recent_count)',
-            'greatest(2 * customer_count, 1)'
-        ) }}) as recency_score,
-        case
-            when is_repeater
-                then least(5, 2 + {{ coterie.whole_quotient(
-                    '4 * (less_or_equally_frequent_count - equally_frequent_count)',
-                    'greatest(peer_count, 1)'
-                ) }})
-            else 1
-        end as frequency_score,
-        least(5, 1 + {{ coterie.whole_quotient(
-            '5 * (2 * lower_or_equally_spending_count - equally_spending_count)',
-            'greatest(2 * customer_count, 1)'
-        ) }}) as monetary_score
+    select cast(generated_number as bigint) as score
 
-    from counts
+    from ({{ dbt.generate_series(5) }}) as numbers
 
 ),
 
-segments as (
+cells as (
 
-    select * from {{ ref('coterie__rfm_segments') }}
+    select
+        recency.score as recency_score,
+        frequency.score as frequency_score,
+        segments.rfm_segment_code
+
+    from scores as recency
+
+    cross join scores as frequency
+
+    inner join {{ ref('int_coterie__rfm_segments') }} as segments
+        on
+            recency.score between segments.recency_score_from and segments.recency_score_to
+            and frequency.score between segments.frequency_score_from
+            and segments.frequency_score_to
 
 ),
 
 customer_rfm as (
 
     select
-        customer_features.as_of_date,
-        customer_features.customer_id,
-        customer_features.is_scoring_date,
-        cast(scores.recency_score as bigint) as recency_score,
-        cast(scores.frequency_score as bigint) as frequency_score,
-        cast(scores.monetary_score as bigint) as monetary_score,
+        scored_customers.as_of_date,
+        scored_customers.customer_id,
+        scored_customers.is_scoring_date,
+        cast(scored_customers.recency_score as bigint) as recency_score,
+        cast(scored_customers.frequency_score as bigint) as frequency_score,
+        cast(scored_customers.monetary_score as bigint) as monetary_score,
+        cast(scored_customers.lifetime_frequency_score as bigint) as lifetime_frequency_score,
+        cast(scored_customers.lifetime_monetary_score as bigint) as lifetime_monetary_score,
         case
-            when customer_features.order_count = 0 then 'prospect'
-            when scores.customer_id is null then 'lapsed'
-            else segments.rfm_segment_code
+            when scored_customers.monetary_score = 5 then 'high'
+            when scored_customers.monetary_score >= 3 then 'medium'
+            when scored_customers.monetary_score >= 1 then 'low'
+        end as monetary_tier,
+        case
+            when scored_customers.order_count = 0 then 'prospect'
+            when scored_customers.order_count_lookback = 0 then 'lapsed'
+            else cells.rfm_segment_code
         end as rfm_segment_code,
         case
-            when customer_features.order_count = 0 then 'prospect'
-            when scores.customer_id is null then 'lapsed'
+            when not scored_customers.has_held_cut_points then null
+            when scored_customers.order_count = 0 then 'prospect'
+            when scored_customers.order_count_lookback = 0 then 'lapsed'
+            else held_cells.rfm_segment_code
+        end as held_rfm_segment_code,
+        case
+            when scored_customers.order_count = 0 then 'prospect'
+            when scored_customers.order_count_lookback = 0 then 'lapsed'
             else
-                'r' || cast(scores.recency_score as string)
-                || 'f' || cast(scores.frequency_score as string)
-        end as rfm_cell
+                'r' || cast(scored_customers.quantile_recency_score as string)
+                || 'f' || cast(scored_customers.quantile_frequency_score as string)
+        end as rfm_cell,
+        case
+            when scored_customers.order_count = 0 then 'no order yet'
+            when scored_customers.order_count_lookback = 0
+                then
+                    'no order in {{ lookback_words }}, the last '
+                    || {{ coterie.counted('scored_customers.days_since_last_order', 'day') }}
+                    || ' ago; '
+                    || {{ coterie.counted('scored_customers.order_count', 'order') }}
+                    || ' and '
+                    || cast(cast(scored_customers.net_amount as decimal(18, 2)) as string)
+                    || ' before'
+            else
+                'bought '
+                || {{ coterie.counted('scored_customers.days_since_last_order', 'day') }}
+                || ' ago, '
+                || {{ coterie.counted('scored_customers.order_count_lookback', 'order') }}
+                || ' and '
+                || cast(cast(scored_customers.net_amount_lookback as decimal(18, 2)) as string)
+                || ' in {{ lookback_words }}'
+        end as rfm_reason
 
-    from customer_features
+    from scored_customers
 
-    left join scores
+    left join cells
         on
-            customer_features.as_of_date = scores.as_of_date
-            and customer_features.customer_id = scores.customer_id
+            scored_customers.recency_score = cells.recency_score
+            and scored_customers.frequency_score = cells.frequency_score
 
-    left join segments
+    left join cells as held_cells
         on
-            scores.recency_score between segments.recency_score_from
-            and segments.recency_score_to
-            and scores.frequency_score between segments.frequency_score_from
-            and segments.frequency_score_to
+            scored_customers.held_recency_score = held_cells.recency_score
+            and scored_customers.held_frequency_score = held_cells.frequency_score
 
 )
 
