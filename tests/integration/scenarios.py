@@ -668,6 +668,91 @@ def build_as_time_goes_by(host: Host) -> SimpleNamespace:
     return story
 
 
+#: Builds of one shop in turn: the day, and how RFM scores. The third is as of a day before the
+#: newest, the last as of the day of the one before.
+RFM_BUILDS = (
+    ("2025-03-16", {"mode": "frozen"}),
+    ("2025-04-15", {"mode": "frozen"}),
+    ("2025-03-01", {"mode": "quantile"}),
+    ("2025-05-15", {"mode": "quantile"}),
+    ("2025-06-14", {"mode": "frozen"}),
+    ("2025-06-14", {"mode": "frozen"}),
+)
+
+UP_TO_RFM = ("build", "-s", "+int_coterie__customer_rfm", *WITHOUT_TESTS)
+
+
+def build_rfm_over_time(host: Host) -> SimpleNamespace:
+    """Score a shop as of some days by kept cut points, and once by the ranks of the day."""
+    host.write({"shop.orders": simulate_orders(1200, seed=23)})
+    story = SimpleNamespace(host=host, builds=[])
+    for date, settings in RFM_BUILDS:
+        dated = {"coterie__as_of_date": date, "coterie__rfm": settings}
+        host.dbt(*UP_TO_RFM, variables=dated)
+        story.builds.append(
+            SimpleNamespace(
+                date=date,
+                customers=host.query(
+                    "select rfm.*, features.days_since_last_order, features.order_count_lookback, "
+                    "cast(features.net_amount_lookback as double) as net_amount_lookback "
+                    "from {int_coterie__customer_rfm} as rfm "
+                    "inner join {int_coterie__customer_features} as features "
+                    "using (as_of_date, customer_id) where rfm.is_scoring_date"
+                ),
+                cut_points=host.table("int_coterie__rfm_cut_points"),
+            )
+        )
+    story.rules = host.table("int_coterie__rfm_segments")
+    return story
+
+
+#: Rules of a host: two segments of its own, which need no frequency.
+RULES_OF_A_HOST = """
+select *, 'Rules of our own.' as description, 'not read' as responsible
+from (
+    values
+        ('warm', 'Warm', 3, 5, 1, 5), ('cold', 'Cold', 1, 2, 1, 5),
+        ('lapsed', 'Gone', null, null, null, null), ('prospect', 'Known', null, null, null, null)
+) as rules (
+    rfm_segment_code, rfm_segment_name,
+    recency_score_from, recency_score_to, frequency_score_from, frequency_score_to
+)
+"""
+
+
+def build_own_rules(host: Host) -> SimpleNamespace:
+    """Build with rules of the host, then with rules that leave a gap, and that lack a column."""
+    host.write({"shop.orders": simulate_orders(300, seed=24)})
+    host.variables |= {
+        "coterie__rfm_segments_relation": "{{ ref('bare_shop', 'our_rules') }}",
+        "coterie__segmentation_enabled": False,
+        "coterie__propensity_enabled": False,
+        "coterie__lifetime_value_enabled": False,
+    }
+    model = host.project / "models" / "our_rules.sql"
+    model.write_text(RULES_OF_A_HOST)
+    story = SimpleNamespace(host=host)
+    story.built = host.dbt("build", "-s", "+coterie__segment_profiles", "+coterie__customers")
+    story.customers = host.table("coterie__customers")
+    story.profiles = host.table("coterie__segment_profiles")
+
+    faulty = RULES_OF_A_HOST.replace("3, 5, 1, 5", "2, 5, 1, 4").replace("'prospect'", "'newcomer'")
+    model.write_text(faulty)
+    claim = "assert_rfm_rules_cover_each_cell_once"
+    host.dbt("run", "-s", "our_rules", "int_coterie__rfm_segments")
+    tested = host.dbt("test", "-s", claim, must_succeed=False)
+    story.tested = tested.result(claim)
+    with host.connect() as connection:
+        faults = connection.sql(story.tested["compiled_code"]).fetchall()
+    story.faults = {words for (words,) in faults}
+
+    model.write_text(RULES_OF_A_HOST.replace("frequency_score_to\n", "frequency_score_up_to\n"))
+    host.dbt("run", "-s", "our_rules")
+    story.refused = host.dbt("run", "-s", "int_coterie__rfm_segments", must_succeed=False)
+    return story
+
+
+#: Name: the host project and what to do with it. The longest first: two are built at a time.
 def run_sqlfluff(folder: Path) -> subprocess.CompletedProcess[str]:
     """Lint the SQL of the package, with a target folder and a database of its own."""
     return subprocess.run(
@@ -699,6 +784,7 @@ SLOW_SCENARIOS = frozenset(
         "moving_segments",
         "own_schemas",
         "publishing_shop",
+        "rfm_over_time",
         "scattered_inputs",
         "ten_days",
         "topics_off",
@@ -720,6 +806,8 @@ SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {
     "custom_outcomes": ("custom_outcomes", build_custom_outcomes),
     "scattered_inputs": ("scattered_inputs", build_scattered_inputs),
     "low_memory": ("bare_shop", build_low_memory),
+    "rfm_over_time": ("bare_shop", build_rfm_over_time),
+    "own_rules": ("bare_shop", build_own_rules),
     "dirty_shop": ("bare_shop", build_dirty_shop),
     "faulty_shop": ("bare_shop", build_faulty_shop),
     "empty_shop": ("bare_shop", build_empty_shop),

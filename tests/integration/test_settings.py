@@ -157,7 +157,11 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
     "unknown key of RFM": (
         RFM,
         {"coterie__rfm": {"cutpoints": {}}},
-        ("coterie__rfm", "unknown key 'cutpoints'", "It takes: cut_points, min_customer_count, mode"),
+        (
+            "coterie__rfm",
+            "unknown key 'cutpoints'",
+            "It takes: cut_points, min_customer_count, mode",
+        ),
     ),
     "RFM that is never frozen anew": (
         RFM,
@@ -167,7 +171,10 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
     "fixed without cut points": (
         RFM,
         {"coterie__rfm": {"mode": "fixed"}},
-        ("coterie__rfm has mode: fixed and so needs cut_points", "recency_days: [30, 60, 120, 240]"),
+        (
+            "coterie__rfm has mode: fixed and so needs cut_points",
+            "recency_days: [30, 60, 120, 240]",
+        ),
     ),
     "cut points without fixed": (
         RFM,
@@ -182,7 +189,11 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
     "three cut points": (
         RFM,
         fixed(recency_days=[30, 60, 120]),
-        ("a list recency_days of four whole numbers", "still scores 5, 4, 3 and 2", "[30, 60, 120]"),
+        (
+            "a list recency_days of four whole numbers",
+            "still scores 5, 4, 3 and 2",
+            "[30, 60, 120]",
+        ),
     ),
     "cut points that do not rise": (
         RFM,
