@@ -10,7 +10,8 @@
 {% set folded_rows = {
     'customers': ref('coterie', 'int_coterie__checked_customers'),
     'identities': ref('coterie', 'int_coterie__checked_identities'),
-    'custom_outcomes': ref('coterie', 'int_coterie__checked_custom_outcomes')
+    'custom_outcomes': ref('coterie', 'int_coterie__checked_custom_outcomes'),
+    'seed_audiences': ref('coterie', 'int_coterie__checked_seed_audiences')
 } %}
 
 with

@@ -83,6 +83,11 @@
             coterie._missing("occurred_at"),
             coterie._impossible("occurred_at"),
             coterie._duplicate()
+        ],
+        "seed_audiences": [
+            coterie._missing("audience_code"),
+            coterie._missing("customer_id"),
+            coterie._duplicate()
         ]
     } %}
     {{ return(rules[input]) }}

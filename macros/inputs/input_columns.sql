@@ -89,6 +89,10 @@
             "outcome": "text!",
             "occurred_at": "timestamp!",
             "outcome_value": "amount"
+        },
+        "seed_audiences": {
+            "audience_code": "id!",
+            "customer_id": "id!"
         }
     } %}
     {{ return(columns[input]) }}
@@ -108,7 +112,7 @@
 {% macro input_names() %}
     {{ return([
         "orders", "customers", "order_lines", "products", "events", "identities", "messages",
-        "custom_outcomes"
+        "custom_outcomes", "seed_audiences"
     ]) }}
 {% endmacro %}
 
@@ -129,7 +133,7 @@
 {% endmacro %}
 
 
-{# The columns of an input by which its rows are told apart, and the time that is its own. #}
+{# The columns of an input by which its rows are told apart, and the time that is its own, if any. #}
 {% macro input_key(input) %}
     {{ return({
         "orders": ["order_id"],
@@ -138,7 +142,8 @@
         "events": ["event_id"],
         "identities": ["anonymous_id", "customer_id", "linked_at"],
         "messages": ["message_id"],
-        "custom_outcomes": ["customer_id", "outcome", "occurred_at"]
+        "custom_outcomes": ["customer_id", "outcome", "occurred_at"],
+        "seed_audiences": ["audience_code", "customer_id"]
     }[input]) }}
 {% endmacro %}
 
@@ -163,6 +168,7 @@
 #}
 {% macro order_of_copies(input) %}
     {% set own_time = coterie.input_time(input) %}
+    {% set own_times = ["input_rows." ~ own_time ~ " asc nulls last"] if own_time else [] %}
     {% set other_times = [] %}
     {% set others = [] %}
     {% for name, spec in coterie.input_columns(input).items() %}
@@ -173,5 +179,5 @@
             {% do others.append("input_rows." ~ name ~ " asc nulls last") %}
         {% endif %}
     {% endfor %}
-    {{- (["input_rows." ~ own_time ~ " asc nulls last"] + other_times + others) | join(", ") -}}
+    {{- (own_times + other_times + others) | join(", ") -}}
 {% endmacro %}

@@ -13,7 +13,8 @@
         "events": ["unknown_customer_row_count", "anonymous_row_count", "unlinked_row_count"],
         "identities": ["unknown_customer_row_count"],
         "messages": ["unknown_customer_row_count"],
-        "custom_outcomes": ["unknown_customer_row_count"]
+        "custom_outcomes": ["unknown_customer_row_count"],
+        "seed_audiences": ["unknown_customer_row_count"]
     } %}
     {% if input is not none %}
         {{ return(counts[input]) }}

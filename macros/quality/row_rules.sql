@@ -38,7 +38,14 @@
         "events": [after_as_of_date, unknown_customer],
         "identities": [after_as_of_date, unknown_customer],
         "messages": [after_as_of_date, unknown_customer],
-        "custom_outcomes": [after_as_of_date, unknown_customer]
+        "custom_outcomes": [after_as_of_date, unknown_customer],
+        "seed_audiences": [
+            {
+                "name": "unknown_customer",
+                "words": "have a customer_id that no other input knows",
+                "remedy": "They count for nothing; map the same kind of id as in the other inputs."
+            }
+        ]
     } %}
     {{ return(rules.get(input, [])) }}
 {% endmacro %}
@@ -97,7 +104,8 @@
         "events": "events",
         "identities": "links of visitors",
         "messages": "messages",
-        "custom_outcomes": "outcomes"
+        "custom_outcomes": "outcomes",
+        "seed_audiences": "members of audiences"
     }[input]) }}
 {% endmacro %}
 
@@ -112,7 +120,8 @@
         "events": "visits, views, searches and carts are not known",
         "identities": "events of anonymous visitors count for nobody",
         "messages": "opens and clicks are not known",
-        "custom_outcomes": "only purchases can be predicted"
+        "custom_outcomes": "only purchases can be predicted",
+        "seed_audiences": "nobody is looked for who is like the members of an audience"
     }[input]) }}
 {% endmacro %}
 

@@ -38,6 +38,12 @@
             "max_test_origins": gates.max_test_origin_count,
             "training_row_limit": coterie.training_row_limit()
         }) %}
+    {% elif topic == "lookalikes" %}
+        {# Samples and ranks are not the fit's. #}
+        {% for name in ["sample_customer_limit", "sample_member_limit", "max_rank"] %}
+            {% do chosen.pop(name, none) %}
+        {% endfor %}
+        {% do chosen.update({"features": coterie.lookalike_features()}) %}
     {% elif topic == "propensity" %}
         {% set gates = coterie.settings("gates") %}
         {% do chosen.update({

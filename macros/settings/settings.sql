@@ -37,6 +37,20 @@
             "horizon_days": [90, 365],
             "annual_discount_rate": 0.1
         },
+        "lookalikes": {
+            "features": coterie.default_propensity_features(),
+            "category_count": 8,
+            "closeness_features": ["days_since_last_order", "order_count_365d", "net_amount_365d"],
+            "max_centers": 3,
+            "clip": 3.0,
+            "n_bins": 32,
+            "spline_c": 0.2,
+            "min_member_count": 50,
+            "min_members_to_boost": 300,
+            "sample_customer_limit": 10000,
+            "sample_member_limit": 5000,
+            "max_rank": 10000
+        },
         "gates": {
             "min_training_positive_count": 200,
             "min_training_negative_count": 200,

@@ -123,6 +123,7 @@ def test_inputs_that_are_not_mapped_have_one_row(dirty_shop):
         "identities",
         "messages",
         "products",
+        "seed_audiences",
     ]
     assert set(absent["rule_name"]) == {"not_mapped"}
     assert not set(absent["input_name"]) & set(rows.drop(absent.index)["input_name"])

@@ -128,7 +128,7 @@ def test_the_command_line_writes_the_same_shop(tmp_path):
     main(["--customers", "30", "--seed", "3", "--format", "csv", "--out", str(tmp_path / "a")])
     demo.write_csv(demo.generate_demo(30, 3), tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert len(names) == len(demo.INPUTS) + 2
+    assert len(names) == len(demo.INPUTS) + len(demo.LISTS) + 2
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 

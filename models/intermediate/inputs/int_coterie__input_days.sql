@@ -6,7 +6,8 @@
     'events': 'event_days',
     'identities': 'identity_days',
     'messages': 'message_days',
-    'custom_outcomes': 'custom_outcome_days'
+    'custom_outcomes': 'custom_outcome_days',
+    'seed_audiences': 'seed_audience_days'
 } %}
 
 with
@@ -250,6 +251,23 @@ custom_outcome_days as (
     where custom_outcomes.rejection_rule is null
 
     group by cast(custom_outcomes.occurred_at as date)
+
+),
+
+seed_audience_days as (
+
+    -- A list has no days; who is on it must be known by what they did or by the customers input.
+    select
+        cast(null as date) as happened_on,
+        count(*) as row_count,
+        count(case when customers.customer_id is null then 1 end) as unknown_customer_row_count
+
+    from {{ ref('int_coterie__checked_seed_audiences') }} as seed_audiences
+
+    left join {{ ref('int_coterie__customers') }} as customers
+        on seed_audiences.customer_id = customers.customer_id
+
+    where seed_audiences.rejection_rule is null
 
 ),
 

@@ -64,6 +64,14 @@ input_rows as (
 
     from {{ ref('stg_coterie__custom_outcomes') }}
 
+    union all
+
+    select
+        'seed_audiences' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__seed_audiences') }}
+
 ),
 
 checked_rows as (
@@ -138,6 +146,15 @@ checked_rows as (
         count(rejection_rule) as rejected_row_count
 
     from {{ ref('int_coterie__checked_custom_outcomes') }}
+
+    union all
+
+    select
+        'seed_audiences' as input_name,
+        count(*) as row_count,
+        count(rejection_rule) as rejected_row_count
+
+    from {{ ref('int_coterie__checked_seed_audiences') }}
 
 ),
 

@@ -104,6 +104,19 @@ rejected as (
 
     where rejection_rule is not null
 
+    union all
+
+    select
+        'seed_audiences' as input_name,
+        customer_id as record_id,
+        rejection_rule as rule_name,
+        cast(null as timestamp) as occurred_at,
+        1 as row_count
+
+    from {{ ref('int_coterie__checked_seed_audiences') }}
+
+    where rejection_rule is not null
+
 )
 
 select * from rejected

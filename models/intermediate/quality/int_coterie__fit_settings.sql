@@ -2,7 +2,7 @@ with
 
 fit_settings as (
 
-    {% for topic in ['feature_bins', 'lifetime_value', 'propensity', 'segmentation', 'value'] %}
+    {% for topic in ['feature_bins', 'lifetime_value', 'lookalikes', 'propensity', 'segmentation', 'value'] %}
     {% set settings = coterie.fit_settings(topic) %}
     {{ 'union all' if not loop.first }}
     select

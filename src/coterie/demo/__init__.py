@@ -20,7 +20,7 @@ of any size.
 - ``coterie.demo.files``: CSV and Parquet.
 """
 
-from coterie.demo.catalogue import AS_OF_DATE, BUSY, GROUPS, INPUTS, QUIET, STARTED_ON, Shop
+from coterie.demo.catalogue import AS_OF_DATE, BUSY, GROUPS, INPUTS, LISTS, QUIET, STARTED_ON, Shop
 from coterie.demo.files import write_csv, write_parquet
 from coterie.demo.process import Process, State, purchase_probability, simulate
 from coterie.demo.tables import generate_demo
@@ -30,6 +30,7 @@ __all__ = [
     "BUSY",
     "GROUPS",
     "INPUTS",
+    "LISTS",
     "QUIET",
     "STARTED_ON",
     "Process",

@@ -19,6 +19,9 @@ SECONDS_A_DAY = 86_400
 INPUTS = ("orders", "customers", "order_lines", "products", "events", "identities", "messages")
 """The tables of the shop; `generate_demo` adds ``truth`` and ``truth_dirty``."""
 
+LISTS = ("seed_audiences",)
+"""Tables that people of the shop keep by hand, beside `INPUTS`."""
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -442,6 +445,13 @@ DIRTY_ROWS = {
     ("messages", "duplicate_exact"): 3,
 }
 """Planted rows per chunk of 1,000 customers; ``truth_dirty`` counts those of the whole shop."""
+
+ESPRESSO_PRODUCTS = ("Espresso machine", "Coffee grinder")
+ESPRESSO_DAYS = 365
+"""The espresso club takes buyers of these products for so many days after the shop has started."""
+ESPRESSO_SHARE = 0.75
+VIP_SHARE = 0.5
+"""Share of the buyers who join the club, and of the big spenders on the list of important ones."""
 
 LATE_DAYS = 30
 """Refunds and status changes this long after the order count as late in ``truth_dirty``."""

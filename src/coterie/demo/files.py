@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from coterie.demo.catalogue import AS_OF_DATE, BUSY, CHUNK_SIZE, INPUTS, Shop
+from coterie.demo.catalogue import AS_OF_DATE, BUSY, CHUNK_SIZE, INPUTS, LISTS, Shop
 from coterie.demo.tables import (
     HIDDEN,
     check_request,
@@ -300,7 +300,7 @@ def write_parquet(
             for customers, counts in _write_parts(parts, processes):
                 planted.update(counts)
                 bar.update(customers)
-        for name in tqdm([*ORDERED_BY, "truth"], desc="Sort", unit=" tables", disable=is_silent):
+        for name in tqdm([*ORDERED_BY, *LISTS, "truth"], desc="Sort", unit=" tables", disable=is_silent):
             pieces = sorted(work.glob(f"{name}-*.parquet"))
             _merge(pieces, work / f"{name}.parquet", processes)
             for piece in pieces:
@@ -310,5 +310,5 @@ def write_parquet(
         counts = [(*key, planted[key]) for key in sorted(planted)]
         dirty = pd.DataFrame(counts, columns=["input", "rule", "row_count"])
         pq.write_table(_to_arrow(dirty), work / "truth_dirty.parquet")
-        names = [f"{name}.parquet" for name in (*INPUTS, "truth", "truth_dirty")]
+        names = [f"{name}.parquet" for name in (*INPUTS, *LISTS, "truth", "truth_dirty")]
         return [(work / name).replace(folder / name) for name in names]

@@ -24,12 +24,16 @@ from coterie.demo.catalogue import (
     COUPONS,
     DAY_COUNT,
     DIRTY_ROWS,
+    ESPRESSO_DAYS,
+    ESPRESSO_PRODUCTS,
+    ESPRESSO_SHARE,
     EVENT_TYPES,
     FULL_REFUND_SHARE,
     GROUPS,
     INPUTS,
     LATE_DAYS,
     LAUNCHES,
+    LISTS,
     MISSING_STATUS_SHARE,
     PARTIAL_REFUND_SHARE,
     PENDING_SHARE,
@@ -40,6 +44,7 @@ from coterie.demo.catalogue import (
     STARTED_ON,
     TASTES,
     TEST_SHARE,
+    VIP_SHARE,
     Shop,
 )
 from coterie.demo.process import (
@@ -1031,6 +1036,48 @@ def _messages_as_of(messages: pd.DataFrame, until: np.datetime64) -> pd.DataFram
     return messages.assign(**known)
 
 
+def _seed_audiences(
+    chunk: Chunk, baskets: pd.DataFrame, lines: pd.DataFrame, products: pd.DataFrame
+) -> pd.DataFrame:
+    """Draw who is in the espresso club, and who is on the list of important customers."""
+    rng = chunk.stream("seed_audiences")
+    order = lines["order"].to_numpy()
+    owner, day = baskets["owner"].to_numpy()[order], baskets["day"].to_numpy()[order]
+    names = products["product_name"].to_numpy()[lines["product"]]
+    is_ours = (baskets["rule"].to_numpy() == "")[order]
+    is_early = day < chunk.shop.first_day + ESPRESSO_DAYS
+    bought_on = (
+        pd.Series(day)[np.isin(names, ESPRESSO_PRODUCTS) & is_ours & is_early]
+        .groupby(owner[np.isin(names, ESPRESSO_PRODUCTS) & is_ours & is_early])
+        .min()
+        .reindex(np.arange(CHUNK_SIZE))
+    )
+    is_in_club = bought_on.notna().to_numpy() & (rng.random(CHUNK_SIZE) < ESPRESSO_SHARE)
+    # Somebody puts big spenders on the list a while after their first order.
+    is_big = np.array([g.name == "big_spenders" for g in GROUPS])[chunk.group]
+    first_day = pd.Series(baskets["day"].to_numpy()).groupby(baskets["owner"].to_numpy()).min()
+    first_day = first_day.reindex(np.arange(CHUNK_SIZE))
+    is_important = is_big & first_day.notna().to_numpy() & (rng.random(CHUNK_SIZE) < VIP_SHARE)
+    parts = []
+    for code, chosen, listed_on in (
+        ("espresso_club", is_in_club, bought_on),
+        ("vip", is_important, first_day + 60),
+    ):
+        position = np.flatnonzero(chosen)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "audience_code": code,
+                    "customer_id": chunk.ids[position],
+                    "owner": position,
+                    "rule": "",
+                    "arrived_at": _times(listed_on.to_numpy()[position], 0),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
 def _truth(chunk: Chunk, customers: pd.DataFrame) -> pd.DataFrame:
     names = np.array([g.name for g in GROUPS], dtype=object)
     until_day = int((chunk.until - STARTED_ON).astype(int))
@@ -1075,7 +1122,7 @@ def count_planted(name: str, frame: pd.DataFrame) -> dict[str, int]:
 
 
 def chunk_tables(
-    chunk: Chunk, products: pd.DataFrame, kept: int = CHUNK_SIZE, inputs: Collection[str] = INPUTS
+    chunk: Chunk, products: pd.DataFrame, kept: int = CHUNK_SIZE, inputs: Collection[str] = (*INPUTS, *LISTS)
 ) -> dict[str, pd.DataFrame]:
     """Make the tables of one chunk, and its ``truth``, as of ``chunk.until``.
 
@@ -1105,6 +1152,7 @@ def chunk_tables(
         "events": lambda: _events(chunk, web, products),
         "identities": lambda: _identities(chunk, web),
         "messages": lambda: _messages(chunk, customers),
+        "seed_audiences": lambda: _seed_audiences(chunk, baskets, lines, products),
         "truth": lambda: _truth(chunk, customers.drop_duplicates("owner").sort_values("owner")),
     }
     tables = {}
@@ -1136,9 +1184,9 @@ def check_request(
     """Refuse what cannot be generated; see `generate_demo`."""
     if customer_count < 1:
         raise ValueError(f"customer_count is {customer_count}: ask for at least 1 customer")
-    unknown = sorted(set(inputs) - set(INPUTS))
+    unknown = sorted(set(inputs) - {*INPUTS, *LISTS})
     if unknown:
-        raise ValueError(f"unknown inputs {unknown}: choose among {list(INPUTS)}")
+        raise ValueError(f"unknown inputs {unknown}: choose among {[*INPUTS, *LISTS]}")
     if not shop.started_on < until <= AS_OF_DATE:
         raise ValueError(
             f"until is {until}: choose a day after {shop.started_on}, {AS_OF_DATE} at the latest"
@@ -1148,7 +1196,7 @@ def check_request(
 def generate_demo(
     customer_count: int = 2_000,
     seed: int = 7,
-    inputs: Collection[str] = INPUTS,
+    inputs: Collection[str] = (*INPUTS, *LISTS),
     shop: Shop = QUIET,
     until: np.datetime64 = AS_OF_DATE,
 ) -> dict[str, pd.DataFrame]:
@@ -1161,7 +1209,7 @@ def generate_demo(
     seed : int
         Seed of all random streams.
     inputs : collection of str
-        The tables to generate, of `INPUTS`; leaving one out changes no other.
+        The tables to generate, of `INPUTS` and `LISTS`; leaving one out changes no other.
     shop : Shop
         How much happens in the shop.
     until : numpy.datetime64
@@ -1185,7 +1233,7 @@ def generate_demo(
     """
     check_request(customer_count, inputs, shop, until)
     products = make_products(seed)
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in (*INPUTS, "truth")}
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in (*INPUTS, *LISTS, "truth")}
     for number in range(-(-customer_count // CHUNK_SIZE)):
         kept = min(CHUNK_SIZE, customer_count - number * CHUNK_SIZE)
         chunk = make_chunk(seed, number, products, shop, until)
@@ -1193,7 +1241,7 @@ def generate_demo(
             parts[name].append(frame)
     tables = {}
     planted = []
-    for name in (*INPUTS, "truth"):
+    for name in (*INPUTS, *LISTS, "truth"):
         if name == "products" and name in inputs:
             tables[name] = listed_products(products, until)
         elif parts[name]:
