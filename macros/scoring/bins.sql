@@ -3,9 +3,10 @@
     as a list, and `binned`, one row per customer and bin set with item_1, item_2 ... , the place of the
     customer's bin of each feature in a list of the weights of all features, counted from 1 on. Before
     them must stand `versions` with bin_set_id, and `customer_features` with customer_id and
-    feature_1, feature_2 ... .
+    feature_1, feature_2 ... . `bins` is the relation or CTE of the bins, int_coterie__feature_bins unless
+    given.
 #}
-{% macro binned_customers(features) %}
+{% macro binned_customers(features, bins=none) %}
 {% set steps = coterie.bin_search_steps() %}
 features as (
 
@@ -32,7 +33,7 @@ edges as (
         {%- endfor %}
         feature_bins.bin_set_id
 
-    from {{ ref('int_coterie__feature_bins') }} as feature_bins
+    from {{ bins or ref('int_coterie__feature_bins') }} as feature_bins
 
     inner join features
         on feature_bins.feature = features.feature

@@ -76,10 +76,11 @@
 
 {#
     What the scores read of features by their place, from 1 on: names, columns of the values, the
-    places of the usual values beside them, and the places of those that may be told.
+    places of the usual values beside them, and the places of those that may be told, which are
+    coterie.reason_features() unless given.
 #}
-{% macro scored_lists(features) %}
-    {% set told = coterie.reason_features() %}
+{% macro scored_lists(features, told=none) %}
+    {% set told = coterie.reason_features() if told is none else told %}
     {% set lists = {"places": [], "names": [], "feature_values": [], "usual_places": []} %}
     {% for feature in features %}
         {% set usual = coterie.usual_values().get(feature) %}

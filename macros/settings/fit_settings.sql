@@ -43,7 +43,12 @@
         {% for name in ["sample_customer_limit", "sample_member_limit", "max_rank"] %}
             {% do chosen.pop(name, none) %}
         {% endfor %}
-        {% do chosen.update({"features": coterie.lookalike_features()}) %}
+        {# Bins are found by as many steps as those of predictions. #}
+        {% do chosen.update({
+            "features": coterie.lookalike_features(),
+            "closeness_features": coterie.closeness_features(),
+            "n_bins": coterie.settings("propensity").n_bins
+        }) %}
     {% elif topic == "propensity" %}
         {% set gates = coterie.settings("gates") %}
         {% do chosen.update({

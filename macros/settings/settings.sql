@@ -43,7 +43,6 @@
             "closeness_features": ["days_since_last_order", "order_count_365d", "net_amount_365d"],
             "max_centers": 3,
             "clip": 3.0,
-            "n_bins": 32,
             "spline_c": 0.2,
             "min_member_count": 50,
             "min_members_to_boost": 300,

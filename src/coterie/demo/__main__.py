@@ -14,10 +14,10 @@ from coterie.demo.files import write_csv, write_parquet
 from coterie.demo.tables import generate_demo
 
 DESCRIPTION = """\
-Generate a shop whose truth is known: orders, order lines, products, customers, events, identities,
-messages and audiences, with the faults that real exports have, and beside them "truth" (each customer's
-planted group and exact probability of an order in the next 30 days) and "truth_dirty" (how many
-faulty rows of each kind there are). The same options give the same bytes.
+Generate a shop whose truth is known: orders, order lines, products, customers, events, identities
+and messages, with the faults that real exports have, two audiences, and beside them "truth" (each
+customer's planted group and exact probability of an order in the next 30 days) and "truth_dirty"
+(how many faulty rows of each kind there are). The same options give the same bytes.
 
 Parquet is written in memory that does not grow with the number of customers, in order of time,
 one file per table. CSV is made in memory, for seeds.

@@ -300,7 +300,9 @@ def write_parquet(
             for customers, counts in _write_parts(parts, processes):
                 planted.update(counts)
                 bar.update(customers)
-        for name in tqdm([*ORDERED_BY, *LISTS, "truth"], desc="Sort", unit=" tables", disable=is_silent):
+        for name in tqdm(
+            [*ORDERED_BY, *LISTS, "truth"], desc="Sort", unit=" tables", disable=is_silent
+        ):
             pieces = sorted(work.glob(f"{name}-*.parquet"))
             _merge(pieces, work / f"{name}.parquet", processes)
             for piece in pieces:

@@ -1122,7 +1122,10 @@ def count_planted(name: str, frame: pd.DataFrame) -> dict[str, int]:
 
 
 def chunk_tables(
-    chunk: Chunk, products: pd.DataFrame, kept: int = CHUNK_SIZE, inputs: Collection[str] = (*INPUTS, *LISTS)
+    chunk: Chunk,
+    products: pd.DataFrame,
+    kept: int = CHUNK_SIZE,
+    inputs: Collection[str] = (*INPUTS, *LISTS),
 ) -> dict[str, pd.DataFrame]:
     """Make the tables of one chunk, and its ``truth``, as of ``chunk.until``.
 
