@@ -95,6 +95,11 @@
             "customer_id": "id!"
         }
     } %}
+    {% if input == "customers" %}
+        {% for name in coterie.customer_attributes() %}
+            {% do columns.customers.update({name: "text!"}) %}
+        {% endfor %}
+    {% endif %}
     {{ return(columns[input]) }}
 {% endmacro %}
 

@@ -50,6 +50,12 @@
             "sample_member_limit": 5000,
             "max_rank": 10000
         },
+        "demographics": {
+            "attributes": ["age_band", "gender", "country_code", "region"],
+            "segment_by": ["age_band", "gender"],
+            "false_discovery_rate": 0.05,
+            "min_lift": 1.1
+        },
         "gates": {
             "min_training_positive_count": 200,
             "min_training_negative_count": 200,

@@ -3,8 +3,21 @@
     'avg_gap_days', 'discount_share', 'refund_share', 'category_count', 'session_count_90d',
     'open_share_90d'
 ] %}
-{% set has_segmentation = coterie.is_topic_enabled('segmentation') %}
-{% set has_rfm = coterie.is_topic_enabled('rfm') %}
+{% set medians = ['days_since_last_order', 'order_count_lookback', 'net_amount_lookback'] %}
+{% set predictions = {
+    'predicted_value_365d': 'decimal(18, 2)',
+    'purchase_probability_30d': 'decimal(18, 9)',
+    'churn_probability_90d': 'decimal(18, 9)'
+} %}
+{% set lookback_days = coterie.rfm_lookback_days() %}
+{% set min_cell_size = coterie.min_cell_size() %}
+{% set grouped_by = [] %}
+{% set told_attributes = ['acquisition_channel'] %}
+{% if coterie.is_topic_enabled('demographics') %}
+    {% set grouped_by = coterie.demographic_attributes('segment_by') %}
+    {% set told_attributes = coterie.demographic_attributes()
+        | reject('in', ['region', 'city', 'acquisition_channel']) | list + told_attributes %}
+{% endif %}
 
 with
 
@@ -15,6 +28,7 @@ customer_features as (
         {%- for trait in traits %}
         cast({{ trait }} as decimal(18, 6)) as {{ trait }},
         {%- endfor %}
+        order_count_lookback,
         net_amount_lookback
 
     from {{ ref('int_coterie__customer_features') }}
@@ -23,37 +37,21 @@ customer_features as (
 
 ),
 
-memberships as (
+customers as (
 
-    {% if has_segmentation %}
     select
         customer_id,
-        {{ coterie.quoted(coterie.settings('segmentation').segmentation_name) }}
-            as segmentation_name,
-        segment_code,
-        segment_name,
-        description
+        {%- for name, type in predictions.items() %}
+        cast({{ name }} as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
-    from {{ ref('int_coterie__customer_segments') }}
-    {% endif %}
+    from {{ ref('coterie__customers') }}
 
-    {{ 'union all' if has_segmentation and has_rfm }}
+),
 
-    {% if has_rfm %}
-    select
-        customer_rfm.customer_id,
-        'rfm' as segmentation_name,
-        customer_rfm.rfm_segment_code as segment_code,
-        rfm_segments.rfm_segment_name as segment_name,
-        rfm_segments.description
+segment_names as (
 
-    from {{ ref('int_coterie__customer_rfm') }} as customer_rfm
-
-    inner join {{ ref('int_coterie__rfm_segments') }} as rfm_segments
-        on customer_rfm.rfm_segment_code = rfm_segments.rfm_segment_code
-
-    where customer_rfm.is_scoring_date
-    {% endif %}
+    select * from {{ ref('int_coterie__segment_names') }}
 
 ),
 
@@ -62,14 +60,18 @@ members as (
     select
         memberships.segmentation_name,
         memberships.segment_code,
-        memberships.segment_name,
-        memberships.description,
+        {%- for name in predictions %}
+        customers.{{ name }},
+        {%- endfor %}
         customer_features.*
 
-    from memberships
+    from {{ ref('int_coterie__segment_memberships') }} as memberships
 
     inner join customer_features
         on memberships.customer_id = customer_features.customer_id
+
+    left join customers
+        on memberships.customer_id = customers.customer_id
 
 ),
 
@@ -82,6 +84,7 @@ everyone as (
         stddev_pop(cast({{ trait }} as double)) as spread_{{ trait }},
         {%- endfor %}
         count(*) as customer_count,
+        count(case when order_count_lookback > 0 then 1 end) as active_customer_count,
         sum(net_amount_lookback) as net_amount
 
     from members
@@ -95,17 +98,22 @@ segments as (
     select
         segmentation_name,
         segment_code,
-        segment_name,
-        description,
         {%- for trait in traits %}
         avg(cast({{ trait }} as double)) as avg_{{ trait }},
         {%- endfor %}
+        {%- for name in medians %}
+        {{ coterie.quantile('cast(' ~ name ~ ' as double)', 0.5) }} as median_{{ name }},
+        {%- endfor %}
+        {%- for name in predictions %}
+        {{ coterie.ratio('sum(' ~ name ~ ')', 'count(' ~ name ~ ')') }} as avg_{{ name }},
+        {%- endfor %}
         count(*) as customer_count,
+        count(case when order_count_lookback > 0 then 1 end) as active_customer_count,
         sum(net_amount_lookback) as net_amount
 
     from members
 
-    group by segmentation_name, segment_code, segment_name, description
+    group by segmentation_name, segment_code
 
 ),
 
@@ -114,9 +122,11 @@ segment_profiles as (
     select
         segments.segmentation_name,
         segments.segment_code,
-        segments.segment_name,
-        segments.description,
+        coalesce(segment_names.segment_name, segments.segment_code) as segment_name,
+        coalesce(segment_names.description, '') as description,
         segments.customer_count,
+        segments.active_customer_count,
+        segments.customer_count < {{ min_cell_size }} as is_suppressed,
         {{ coterie.ratio('segments.customer_count', 'everyone.customer_count') }} as customer_share,
         segments.net_amount,
         {%- for trait in traits %}
@@ -127,12 +137,359 @@ segment_profiles as (
             6
         ) as z_{{ trait }},
         {%- endfor %}
-        {{ coterie.ratio('segments.net_amount', 'everyone.net_amount') }} as revenue_share
+        {%- for name in medians %}
+        round(segments.median_{{ name }}, 6) as median_{{ name }},
+        {%- endfor %}
+        {%- for name in predictions %}
+        segments.avg_{{ name }},
+        {%- endfor %}
+        {{ coterie.ratio('segments.net_amount', 'everyone.net_amount') }} as revenue_share,
+        -- What an active customer of the segment spent, over what active customers spend.
+        {{ coterie.ratio(
+            'segments.net_amount * everyone.active_customer_count',
+            'everyone.net_amount * segments.active_customer_count'
+        ) }} as spend_index
 
     from segments
 
     inner join everyone
         on segments.segmentation_name = everyone.segmentation_name
+
+    left join segment_names
+        on
+            segments.segmentation_name = segment_names.segmentation_name
+            and segments.segment_code = segment_names.segment_code
+
+),
+
+standings as (
+
+    -- Slipping: half of them have waited longer than one and a half of their usual gaps.
+    select
+        *,
+        case
+            when segmentation_name in ('interest', 'demographic') then segmentation_name
+            when segmentation_name = 'rfm' then segment_code
+            when segment_code = 'unassigned' then null
+            when median_days_since_last_order is null then 'prospect'
+            when active_customer_count = 0 then 'lapsed'
+            when median_order_count_lookback < 2
+                then
+                    case
+                        when median_days_since_last_order <= {{ lookback_days / 4 }}
+                            then 'recent_one_time'
+                        else 'late_one_time'
+                    end
+            when coalesce(median_days_since_last_order > 1.5 * avg_avg_gap_days, false)
+                then case when spend_index >= 1.25 then 'high_value_slipping' else 'slipping' end
+            when spend_index >= 1.25 then 'high_value_active'
+            else 'active'
+        end as standing
+
+    from segment_profiles
+
+),
+
+segment_words as (
+
+    select * from {{ ref('coterie__segment_words') }}
+
+),
+
+segment_actions as (
+
+    select * from {{ ref('coterie__segment_actions') }}
+
+),
+
+z_scores as (
+
+    {% for trait in traits %}
+    {{ 'union all' if not loop.first }}
+    select
+        segmentation_name,
+        segment_code,
+        active_customer_count,
+        '{{ trait }}' as feature,
+        z_{{ trait }} as z_score
+
+    from segment_profiles
+    {% endfor %}
+
+),
+
+worded_z_scores as (
+
+    -- One of a family, because what they order and what they spend says much the same. Of who has
+    -- not ordered in the look-back, the orders say what the first sentences say already.
+    select
+        z_scores.segmentation_name,
+        z_scores.segment_code,
+        z_scores.feature,
+        abs(z_scores.z_score) as distance,
+        replace(
+            case
+                when z_scores.z_score > 0 then segment_words.more_words
+                else segment_words.less_words
+            end,
+            '{far}',
+            case when abs(z_scores.z_score) >= 1 then 'far ' else '' end
+        ) as words,
+        row_number() over (
+            partition by
+                z_scores.segmentation_name, z_scores.segment_code, segment_words.family
+            order by abs(z_scores.z_score) desc, z_scores.feature
+        ) as place_in_family
+
+    from z_scores
+
+    inner join segment_words
+        on z_scores.feature = segment_words.feature
+
+    where
+        abs(z_scores.z_score) >= 0.25
+        and (z_scores.active_customer_count > 0 or not segment_words.is_of_orders)
+
+),
+
+ranked_z_scores as (
+
+    select
+        *,
+        row_number() over (
+            partition by segmentation_name, segment_code
+            order by distance desc, feature
+        ) as place
+
+    from worded_z_scores
+
+    where place_in_family = 1
+
+),
+
+differences as (
+
+    select
+        segmentation_name,
+        segment_code,
+        max(case when place = 1 then words end)
+        || coalesce(
+            case when max(place) >= 3 then ', ' when max(place) = 2 then ' and ' end
+            || max(case when place = 2 then words end),
+            ''
+        )
+        || coalesce(' and ' || max(case when place = 3 then words end), '') as words
+
+    from ranked_z_scores
+
+    group by segmentation_name, segment_code
+
+),
+
+known_traits as (
+
+    select
+        segmentation_name,
+        segment_code,
+        trait_name,
+        trait_value,
+        share,
+        lift,
+        row_number() over (
+            partition by segmentation_name, segment_code, trait_name
+            order by share desc, trait_value
+        ) as place,
+        row_number() over (
+            partition by segmentation_name, segment_code, trait_name
+            order by case when share >= 0.1 then lift end desc nulls last, trait_value
+        ) as lift_place
+
+    from {{ ref('coterie__segment_traits') }}
+
+    where
+        not is_suppressed
+        and trait_value != 'unknown'
+
+),
+
+segment_traits as (
+
+    select
+        segmentation_name,
+        segment_code,
+        {%- for name in ['category', 'sales_channel', 'order_hour', 'order_weekday'] + told_attributes %}
+        max(case when trait_name = '{{ name }}' and place = 1 then trait_value end) as top_{{ name }},
+        max(case when trait_name = '{{ name }}' and place = 1 then share end) as {{ name }}_share,
+        {%- endfor %}
+        max(case when trait_name = 'category' and place = 1 then lift end) as category_lift,
+        max(
+            case
+                when trait_name = 'category' and place > 1 and lift_place = 1 and lift >= 1.15
+                    then trait_value
+            end
+        ) as favoured_category,
+        max(case when trait_name = 'category' and lift_place = 1 then share end)
+            as favoured_category_share,
+        max(case when trait_name = 'category' and lift_place = 1 then lift end)
+            as favoured_category_lift
+
+    from known_traits
+
+    group by segmentation_name, segment_code
+
+),
+
+joined as (
+
+    select
+        standings.*,
+        coalesce(own_actions.action_code, cluster_actions.action_code) as suggested_action_code,
+        coalesce(own_actions.suggested_action, cluster_actions.suggested_action)
+            as suggested_action,
+        differences.words as difference_words,
+        {%- for name in ['category', 'sales_channel', 'order_hour', 'order_weekday'] + told_attributes %}
+        segment_traits.top_{{ name }},
+        segment_traits.{{ name }}_share,
+        {%- endfor %}
+        segment_traits.category_lift,
+        segment_traits.favoured_category,
+        segment_traits.favoured_category_share,
+        segment_traits.favoured_category_lift
+
+    from standings
+
+    left join segment_actions as own_actions
+        on
+            standings.segmentation_name = own_actions.segmentation_name
+            and standings.standing = own_actions.standing
+
+    left join segment_actions as cluster_actions
+        on
+            standings.standing = cluster_actions.standing
+            and cluster_actions.segmentation_name = 'cluster'
+
+    left join differences
+        on
+            standings.segmentation_name = differences.segmentation_name
+            and standings.segment_code = differences.segment_code
+
+    left join segment_traits
+        on
+            standings.segmentation_name = segment_traits.segmentation_name
+            and standings.segment_code = segment_traits.segment_code
+
+),
+
+sentences as (
+
+    select
+        *,
+        {{ coterie.counted('customer_count', 'customer', 'customers') }}
+        || ' (' || {{ coterie.percent('customer_share') }} || ')'
+        || case
+            when net_amount > 0
+                then
+                    case when customer_count = 1 then ' who brings ' else ' who bring ' end
+                    || {{ coterie.percent('revenue_share') }} || ' of the revenue.'
+            else ' without revenue in the last {{ lookback_days }} days.'
+        end as size_sentence,
+        case
+            when median_days_since_last_order is null then 'They have not ordered yet.'
+            else
+                'Typically their last order was '
+                || {{ coterie.counted('median_days_since_last_order', 'day', 'days') }} || ' ago'
+                || case
+                    when median_order_count_lookback > 0
+                        then
+                            ', and they placed '
+                            || {{ coterie.counted('median_order_count_lookback', 'order', 'orders') }}
+                            || ' worth ' || {{ coterie.grouped_number('median_net_amount_lookback', 2) }}
+                            || ' in the last {{ lookback_days }} days.'
+                    else '.'
+                end
+        end as rhythm_sentence,
+        'Compared with all customers they ' || difference_words || '.' as difference_sentence,
+        'What they buy most is ' || replace(top_category, '_', ' ')
+        || ' (' || {{ coterie.percent('category_share') }} || ' of them'
+        || case
+            when category_lift >= 1.15
+                then
+                    ', ' || {{ coterie.grouped_number('category_lift', 1) }}
+                    || ' times the share among all customers'
+            else ''
+        end
+        || ')'
+        || coalesce(
+            '; they favour ' || replace(favoured_category, '_', ' ')
+            || ' (' || {{ coterie.percent('favoured_category_share') }} || ', '
+            || {{ coterie.grouped_number('favoured_category_lift', 1) }} || ' times the share)',
+            ''
+        )
+        || '.' as category_sentence,
+        'Their main channel is ' || replace(top_sales_channel, '_', ' ')
+        || ' (' || {{ coterie.percent('sales_channel_share') }} || ' of orders).'
+            as channel_sentence,
+        'They order most often on ' || upper(substr(top_order_weekday, 1, 1))
+        || substr(top_order_weekday, 2) || 's (' || {{ coterie.percent('order_weekday_share') }}
+        || ' of orders)'
+        || coalesce(
+            ' and from ' || top_order_hour || ':00 to '
+            || lpad(cast(cast(top_order_hour as integer) + 1 as string), 2, '0') || ':00 ('
+            || {{ coterie.percent('order_hour_share') }} || ')',
+            ''
+        )
+        || '.' as time_sentence,
+        {% for name in told_attributes -%}
+        {{ '|| ' if not loop.first }}coalesce(
+            case
+                {% if name in grouped_by -%}
+                when segmentation_name = 'demographic' then null
+                {% endif -%}
+                when {{ name }}_share is not null
+                    then
+                        ', ' || {{ coterie.group_words(name, 'top_' ~ name) }}
+                        || ' (' || {{ coterie.percent(name ~ '_share') }} || ')'
+            end,
+            ''
+        )
+        {% endfor %} as attribute_words,
+        'On average they are expected to spend '
+        || {{ coterie.grouped_number('avg_predicted_value_365d', 2) }}
+        || ' in the next 365 days.' as value_sentence,
+        {{ coterie.percent('avg_purchase_probability_30d') }}
+        || ' are expected to order within 30 days' as purchase_words,
+        {{ coterie.percent('avg_churn_probability_90d') }}
+        || ' of those with an order in the last 365 days not to order within 90 days' as churn_words,
+        'What to do: ' || suggested_action as action_sentence
+
+    from joined
+
+),
+
+paragraphs as (
+
+    select
+        *,
+        case
+            when is_suppressed
+                then 'Fewer than {{ min_cell_size }} customers: too few to say more.'
+            else
+                size_sentence
+                || ' ' || rhythm_sentence
+                || coalesce(' ' || difference_sentence, '')
+                || coalesce(' ' || category_sentence, '')
+                || coalesce(' ' || channel_sentence, '')
+                || coalesce(' ' || time_sentence, '')
+                || coalesce(' Most common: ' || substr(nullif(attribute_words, ''), 3) || '.', '')
+                || coalesce(' ' || value_sentence, '')
+                || coalesce(
+                    ' ' || purchase_words || coalesce(', and ' || churn_words, '') || '.',
+                    ''
+                )
+                || coalesce(' ' || action_sentence, '')
+        end as profile
+
+    from sentences
 
 )
 
@@ -141,13 +498,24 @@ select
     cast(segment_code as string) as segment_code,
     cast(segment_name as string) as segment_name,
     cast(description as string) as description,
-    cast(customer_count as bigint) as customer_count,
-    cast(customer_share as double) as customer_share,
-    cast(net_amount as decimal(18, 2)) as net_amount,
+    {{ coterie.unless_suppressed('customer_count', 'bigint') }} as customer_count,
+    {{ coterie.unless_suppressed('customer_share', 'double') }} as customer_share,
+    {{ coterie.unless_suppressed('net_amount', 'decimal(18, 2)') }} as net_amount,
     {%- for trait in traits %}
-    cast(avg_{{ trait }} as double) as avg_{{ trait }},
-    cast(z_{{ trait }} as double) as z_{{ trait }},
+    {{ coterie.unless_suppressed('avg_' ~ trait, 'double') }} as avg_{{ trait }},
+    {{ coterie.unless_suppressed('z_' ~ trait, 'double') }} as z_{{ trait }},
     {%- endfor %}
-    cast(revenue_share as double) as revenue_share
+    {{ coterie.unless_suppressed('revenue_share', 'double') }} as revenue_share,
+    {{ coterie.unless_suppressed('median_days_since_last_order', 'double') }} as median_days_since_last_order,
+    {{ coterie.unless_suppressed('median_order_count_lookback', 'double') }} as median_order_count,
+    {{ coterie.unless_suppressed('median_net_amount_lookback', 'decimal(18, 2)') }} as median_net_amount,
+    {{ coterie.unless_suppressed('avg_predicted_value_365d', 'decimal(18, 2)') }} as avg_predicted_value_365d,
+    {{ coterie.unless_suppressed('avg_purchase_probability_30d', 'double') }} as avg_purchase_probability_30d,
+    {{ coterie.unless_suppressed('avg_churn_probability_90d', 'double') }} as avg_churn_probability_90d,
+    {{ coterie.unless_suppressed('standing', 'string') }} as standing,
+    {{ coterie.unless_suppressed('suggested_action_code', 'string') }} as suggested_action_code,
+    {{ coterie.unless_suppressed('suggested_action', 'string') }} as suggested_action,
+    cast(profile as string) as profile,
+    is_suppressed
 
-from segment_profiles
+from paragraphs

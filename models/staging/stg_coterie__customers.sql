@@ -12,6 +12,9 @@ renamed as (
 
     select
         {{ customers.customer_id }} as customer_id,
+        {%- for name in coterie.customer_attributes() %}
+        {{ customers[name] }} as {{ name }},
+        {%- endfor %}
         {{ customers.valid_from }} as valid_from,
         {{ customers.email }} as email,
         {{ customers.phone }} as phone,

@@ -9,6 +9,9 @@ versions as (
         country_code,
         region,
         city,
+        {%- for name in coterie.customer_attributes() %}
+        {{ name }},
+        {%- endfor %}
         {{ coterie.possible_time('signed_up_at') }} as signed_up_at,
         cast({{ coterie.possible_time('birth_date') }} as date) as birth_date,
         acquisition_channel
@@ -48,6 +51,9 @@ customer_attributes as (
         country_code,
         region,
         city,
+        {%- for name in coterie.customer_attributes() %}
+        {{ name }},
+        {%- endfor %}
         signed_up_at,
         birth_date,
         acquisition_channel

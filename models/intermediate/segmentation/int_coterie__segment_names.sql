@@ -84,7 +84,7 @@ segment_names as (
         rfm_segment_name as segment_name,
         description
 
-    from {{ coterie.rfm_rules() }}
+    from {{ ref('int_coterie__rfm_segments') }}
     {% endif %}
 
     {% if 'interest' in others %}
@@ -108,13 +108,15 @@ segment_names as (
 
     {% if 'demographic' in others %}
     {{ 'union all' if segmentations or 'rfm' in others or 'interest' in others }}
-    select distinct
+    select
         'demographic' as segmentation_name,
         segment_code,
-        segment_name,
-        description
+        min(segment_name) as segment_name,
+        min(description) as description
 
     from {{ ref('int_coterie__customer_demographics') }}
+
+    group by segment_code
     {% endif %}
 
 )
