@@ -1,6 +1,4 @@
-{{ config(
-    enabled=coterie.is_topic_enabled('segmentation') or coterie.is_topic_enabled('rfm')
-) }}
+{{ config(enabled=coterie.has_segmentations()) }}
 
 with
 
@@ -15,7 +13,8 @@ segmentations as (
     select
         segmentation_name,
         sum(customer_share) as customer_share,
-        sum(revenue_share) as revenue_share
+        sum(revenue_share) as revenue_share,
+        count(case when is_suppressed then 1 end) as suppressed_count
 
     from segment_profiles
 
@@ -23,8 +22,9 @@ segmentations as (
 
 )
 
--- Each share is rounded to six decimals.
+-- Each share is rounded to six decimals. What is hidden is missing in the sum.
 select * from segmentations
 where
-    abs(customer_share - 1) > 0.0001
-    or abs(revenue_share - 1) > 0.0001
+    customer_share > 1.0001
+    or revenue_share > 1.0001
+    or (suppressed_count = 0 and (customer_share < 0.9999 or revenue_share < 0.9999))

@@ -2,8 +2,8 @@
 {% macro group_words(attribute, code_sql) %}
     {%- set label = coterie.attribute_words(attribute) -%}
     {%- set before = "" if attribute in ["gender", "region", "city"] else label ~ " " -%}
-    {{- "case when " ~ code_sql ~ " = 'unknown' then '" ~ label ~ " unknown' else '" ~ before
-        ~ "' || replace(" ~ code_sql ~ ", '_', ' ') end" -}}
+    {{- "(case when " ~ code_sql ~ " = 'unknown' then '" ~ label ~ " unknown' else '" ~ before
+        ~ "' || replace(" ~ code_sql ~ ", '_', ' ') end)" -}}
 {% endmacro %}
 
 

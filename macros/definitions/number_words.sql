@@ -25,7 +25,13 @@
 
 {# A share as whole percent; a share that is not none or all never looks as if it were. #}
 {% macro percent(share_sql) %}
-    {{- "case when " ~ share_sql ~ " > 0 and " ~ share_sql ~ " < 0.005 then 'under 1 %' when " ~ share_sql
+    {{- "(case when " ~ share_sql ~ " > 0 and " ~ share_sql ~ " < 0.005 then 'under 1 %' when " ~ share_sql
         ~ " >= 0.995 and " ~ share_sql ~ " < 1 then 'over 99 %' else " ~ coterie.grouped_number("100 * " ~ share_sql)
-        ~ " || ' %' end" -}}
+        ~ " || ' %' end)" -}}
+{% endmacro %}
+
+
+{# A sentence that begins with a capital. #}
+{% macro capitalised(text_sql) %}
+    {{- "upper(substr(" ~ text_sql ~ ", 1, 1)) || substr(" ~ text_sql ~ ", 2)" -}}
 {% endmacro %}

@@ -483,7 +483,7 @@ paragraphs as (
                 || coalesce(' Most common: ' || substr(nullif(attribute_words, ''), 3) || '.', '')
                 || coalesce(' ' || value_sentence, '')
                 || coalesce(
-                    ' ' || purchase_words || coalesce(', and ' || churn_words, '') || '.',
+                    ' ' || {{ coterie.capitalised('purchase_words') }} || coalesce(', and ' || churn_words, '') || '.',
                     ''
                 )
                 || coalesce(' ' || action_sentence, '')

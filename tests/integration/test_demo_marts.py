@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness import REPOSITORY
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from coterie.additive import AdditiveClassifier
+from coterie.demo.catalogue import ACTIVE_REGIONS
 from coterie.lifetime_value import predict_values
 from coterie.quality import draw_weights
 from coterie.runs import read_run
@@ -602,3 +604,66 @@ def test_the_summary_says_what_to_do_without_a_database(tmp_path):
     duckdb.connect(str(tmp_path / "empty.duckdb")).close()
     with pytest.raises(ValueError, match="dbt build"):
         summarise(tmp_path / "empty.duckdb")
+
+
+#: Which group the shop makes fond of which taste, and the categories of the taste.
+PLANTED_DEMAND = [
+    ("gender", "female", ("beauty", "audio")),
+    ("gender", "male", ("fitness", "outdoor")),
+    ("age_band", "under_25", ("beauty", "audio")),
+    ("age_band", "35_to_44", ("garden", "kids")),
+    ("age_band", "65_and_over", ("kitchen", "coffee")),
+    *[("region", region, ("fitness", "outdoor")) for region in ACTIVE_REGIONS],
+]
+
+
+@pytest.mark.parametrize(("attribute", "group", "categories"), PLANTED_DEMAND)
+def test_planted_tastes_of_groups_are_found(read, attribute, group, categories):
+    """A group buys more of what it is made fond of; one large enough to tell notably so."""
+    rows = read(
+        "select * from coterie__group_product_demand "
+        f"where attribute_name = '{attribute}' and group_code = '{group}'"
+    ).set_index("category")
+    planted = rows.loc[list(categories)]
+    assert (planted["lift"] > 1).all()
+    assert (planted["lift"] > rows["lift"].drop(list(categories)).max()).any()
+    assert planted["is_notable"].any()
+
+
+def test_no_demand_is_invented_of_shuffled_customers(demo):
+    """Attributes dealt out among the customers at random: in one run of twenty at most a find."""
+    path = "compiled/coterie/models/intermediate/demographics/int_coterie__group_demand.sql"
+    query = (demo.parent / "target" / path).read_text()
+    name = '"coterie"."main_coterie_internal"."int_coterie__customer_groups"'
+    assert name in query
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{demo}' as coterie (read_only)")
+        groups = connection.sql(f"select * from {name}").df()
+        wide = groups.pivot(index="customer_id", columns="attribute_name", values="group_code")
+        finds = 0
+        for seed in range(100):
+            order = np.random.default_rng(seed).permutation(len(wide))
+            shuffled = wide.iloc[order].set_index(wide.index).reset_index()
+            shuffled = shuffled.melt("customer_id", value_name="group_code")
+            connection.register("shuffled_groups", shuffled)
+            found = connection.sql(
+                f"select count(*) from ({query.replace(name, 'shuffled_groups')}) where is_notable"
+            ).fetchall()
+            finds += found[0][0] > 0
+    assert finds <= 5
+
+
+def test_profiles_read_like_sentences(read):
+    profiles = read("select * from coterie__segment_profiles")
+    shown = profiles[~profiles["is_suppressed"]]
+    assert set(profiles["segmentation_name"]) >= {"default", "rfm", "demographic"}
+    assert shown["profile"].str.match(r"^[\d,]+ customers \(.+? %\) ").all()
+    assert shown["suggested_action"].notna().all()
+    for profile in shown["profile"]:
+        assert not re.search(r"\b(NULL|None|nan|inf|unknown__|1 (days|orders|customers))\b", profile)
+        assert profile.endswith(".")
+        assert "  " not in profile
+        assert "_" not in profile
+    hidden = profiles[profiles["is_suppressed"]]
+    assert hidden[["customer_count", "customer_share", "net_amount"]].isna().all(axis=None)
+    assert shown["customer_count"].min() >= 10

@@ -31,6 +31,8 @@ MARTS = {
     "coterie__customers",
     "coterie__customer_segments",
     "coterie__segment_profiles",
+    "coterie__segment_traits",
+    "coterie__group_product_demand",
     "coterie__customer_predictions",
     "coterie__customer_lifetime_values",
     "coterie__value_concentration",

@@ -76,6 +76,19 @@ folded_groups as (
 
 ),
 
+worded_groups as (
+
+    select
+        *,
+        {% for attribute in attributes -%}
+        {{ coterie.group_words(attribute, 'group_' ~ loop.index) }}
+        {{- " || ', ' ||" if not loop.last }}
+        {% endfor %} as words
+
+    from folded_groups
+
+),
+
 segments as (
 
     select
@@ -96,26 +109,17 @@ segments as (
         case
             when is_folded then 'Small groups'
             when is_unknown then 'Nothing known'
-            else
-                {% for attribute in attributes -%}
-                {{ coterie.group_words(attribute, 'group_' ~ loop.index) }}
-                {{- " || ', ' ||" if not loop.last }}
-                {% endfor %}
+            else {{ coterie.capitalised('words') }}
         end as segment_name,
         case
             when is_folded
-                then 'Groups of fewer than {{ min_cell_size }} customers each, taken together.'
+                then 'The smallest groups together, so that none tells of single people.'
             when is_unknown
                 then 'The customers input does not say: {{ attributes | map("replace", "_", " ") | join(", ") }}.'
-            else
-                'By what the shop knows of them: ' ||
-                {% for attribute in attributes -%}
-                {{ coterie.group_words(attribute, 'group_' ~ loop.index) }}
-                {{- " || ', ' ||" if not loop.last else " || '.'" }}
-                {% endfor %}
+            else 'By what the shop knows of them: ' || words || '.'
         end as description
 
-    from folded_groups
+    from worded_groups
 
 ),
 
