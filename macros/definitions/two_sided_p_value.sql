@@ -12,6 +12,6 @@
     {%- for coefficient in coefficients -%}
         {%- set state.polynomial = "(cast(" ~ coefficient ~ " as double) + " ~ t ~ " * " ~ state.polynomial ~ ")" -%}
     {%- endfor -%}
-    {{- "round(least(1, " ~ t ~ " * exp(-power(" ~ z_sql ~ ", 2) / 2 - 1.26551223 + " ~ t ~ " * "
-        ~ state.polynomial ~ ")), 9)" -}}
+    {{- "case when " ~ z_sql ~ " is not null then round(least(1, " ~ t ~ " * exp(-power(" ~ z_sql ~ ", 2) / 2 - 1.26551223 + " ~ t ~ " * "
+        ~ state.polynomial ~ ")), 9) end" -}}
 {% endmacro %}

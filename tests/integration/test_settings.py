@@ -277,6 +277,62 @@ TAKEN |= {
     "reasons": (REASON_FEATURES, {}),
 }
 
+ATTRIBUTES = "coterie.demographic_attributes()"
+SEGMENT_BY = "coterie.demographic_attributes('segment_by')"
+CUSTOMER_ATTRIBUTES = "coterie.customer_attributes()"
+REFUSED |= {
+    "unknown attribute": (
+        ATTRIBUTES,
+        {"coterie__demographics": {"attributes": ["income_band"]}},
+        ("unknown attribute 'income_band'", "It takes: age_band", "coterie__customer_attributes"),
+    ),
+    "segments by an attribute that is not grouped by": (
+        SEGMENT_BY,
+        {"coterie__demographics": {"attributes": ["gender"], "segment_by": ["age_band"]}},
+        ("'age_band' in segment_by", "Add it there"),
+    ),
+    "no attributes": (
+        ATTRIBUTES,
+        {"coterie__demographics": {"attributes": []}},
+        ("coterie__demographics must have a list of attributes",),
+    ),
+    "attribute that breaks quotes": (
+        CUSTOMER_ATTRIBUTES,
+        {"coterie__customer_attributes": ['a", b']},
+        ("lower-case letters, digits and _", "coterie__customers_columns"),
+    ),
+    "attribute of another meaning": (
+        CUSTOMER_ATTRIBUTES,
+        {"coterie__customer_attributes": ["valid_from"]},
+        ("'valid_from'", "means something else"),
+    ),
+    "attributes that are no list": (
+        CUSTOMER_ATTRIBUTES,
+        {"coterie__customer_attributes": "income_band"},
+        ("must be a list such as [income_band]",),
+    ),
+    "lift below 1": (
+        "coterie.demographic_threshold('min_lift')",
+        {"coterie__demographics": {"min_lift": 0.9}},
+        ("from 1 on in min_lift", "'0.9'"),
+    ),
+    "no cell size": (
+        "coterie.min_cell_size()",
+        {"coterie__min_cell_size": 0},
+        ("coterie__min_cell_size must be a whole number above 0",),
+    ),
+}
+TAKEN |= {
+    "demographics": (ATTRIBUTES, {}),
+    "further attributes": (
+        ATTRIBUTES,
+        {
+            "coterie__customer_attributes": ["income_band", "gender"],
+            "coterie__demographics": {"attributes": ["income_band", "age_band", "income_band"]},
+        },
+    ),
+}
+
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
@@ -403,3 +459,8 @@ def test_sensitive_attributes_are_read_only_when_told_so_and_never_told(taken):
 def test_what_nobody_can_act_on_is_no_reason(taken):
     hidden = {"nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup"}
     assert set(taken("features")) - set(taken("reasons")) == hidden
+
+
+def test_customers_are_grouped_by_the_attributes_that_are_asked_for(taken):
+    assert taken["demographics"] == ["age_band", "gender", "country_code", "region"]
+    assert taken["further attributes"] == ["income_band", "age_band"]
