@@ -5,7 +5,8 @@
     'orders': ref('coterie', 'int_coterie__orders'),
     'order_lines': ref('coterie', 'int_coterie__order_lines'),
     'products': ref('coterie', 'int_coterie__products'),
-    'messages': ref('coterie', 'int_coterie__messages')
+    'messages': ref('coterie', 'int_coterie__messages'),
+    'feedback': ref('coterie', 'int_coterie__feedback')
 } %}
 {% set folded_rows = {
     'customers': ref('coterie', 'int_coterie__checked_customers'),

@@ -88,6 +88,13 @@
             coterie._missing("audience_code"),
             coterie._missing("customer_id"),
             coterie._duplicate()
+        ],
+        "feedback": [
+            coterie._missing("feedback_id"),
+            coterie._missing("customer_id"),
+            coterie._missing("occurred_at"),
+            coterie._impossible("occurred_at"),
+            coterie._duplicate()
         ]
     } %}
     {{ return(rules[input]) }}

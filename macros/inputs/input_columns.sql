@@ -93,6 +93,14 @@
         "seed_audiences": {
             "audience_code": "id!",
             "customer_id": "id!"
+        },
+        "feedback": {
+            "feedback_id": "id!",
+            "customer_id": "id!",
+            "occurred_at": "timestamp!",
+            "rating": "amount",
+            "comment": "text",
+            "product_id": "id"
         }
     } %}
     {% if input == "customers" %}
@@ -117,7 +125,7 @@
 {% macro input_names() %}
     {{ return([
         "orders", "customers", "order_lines", "products", "events", "identities", "messages",
-        "custom_outcomes", "seed_audiences"
+        "custom_outcomes", "seed_audiences", "feedback"
     ]) }}
 {% endmacro %}
 
@@ -148,7 +156,8 @@
         "identities": ["anonymous_id", "customer_id", "linked_at"],
         "messages": ["message_id"],
         "custom_outcomes": ["customer_id", "outcome", "occurred_at"],
-        "seed_audiences": ["audience_code", "customer_id"]
+        "seed_audiences": ["audience_code", "customer_id"],
+        "feedback": ["feedback_id"]
     }[input]) }}
 {% endmacro %}
 
@@ -161,7 +170,8 @@
         "events": "occurred_at",
         "identities": "linked_at",
         "messages": "sent_at",
-        "custom_outcomes": "occurred_at"
+        "custom_outcomes": "occurred_at",
+        "feedback": "occurred_at"
     }[input]) }}
 {% endmacro %}
 

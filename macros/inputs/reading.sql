@@ -111,7 +111,7 @@
 {# What an incremental model of the input layer is built with. A change of these would mix rows. #}
 {% macro input_settings_hash() %}
     {% set vars = {"definitions_version": 1} %}
-    {% for name in coterie.input_names() if name not in ["custom_outcomes", "seed_audiences"] %}
+    {% for name in coterie.input_names() if name not in ["custom_outcomes", "seed_audiences", "feedback"] %}
         {# The source or model, not where its rows lie: files may have a new name every day. #}
         {% set staging = (graph.nodes or {}).get("model.coterie.stg_coterie__" ~ name) if execute %}
         {% do vars.update({

@@ -14,7 +14,8 @@
         "identities": ["unknown_customer_row_count"],
         "messages": ["unknown_customer_row_count"],
         "custom_outcomes": ["unknown_customer_row_count"],
-        "seed_audiences": ["unknown_customer_row_count"]
+        "seed_audiences": ["unknown_customer_row_count"],
+        "feedback": ["unknown_customer_row_count"]
     } %}
     {% if input is not none %}
         {{ return(counts[input]) }}

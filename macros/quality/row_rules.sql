@@ -45,7 +45,8 @@
                 "words": "have a customer_id that no other input knows",
                 "remedy": "They count for nothing; map the same kind of id as in the other inputs."
             }
-        ]
+        ],
+        "feedback": [after_as_of_date, unknown_customer]
     } %}
     {{ return(rules.get(input, [])) }}
 {% endmacro %}
@@ -105,7 +106,8 @@
         "identities": "links of visitors",
         "messages": "messages",
         "custom_outcomes": "outcomes",
-        "seed_audiences": "members of audiences"
+        "seed_audiences": "members of audiences",
+        "feedback": "reviews and answers"
     }[input]) }}
 {% endmacro %}
 
@@ -121,7 +123,8 @@
         "identities": "events of anonymous visitors count for nobody",
         "messages": "opens and clicks are not known",
         "custom_outcomes": "only purchases can be predicted",
-        "seed_audiences": "nobody is looked for who is like the members of an audience"
+        "seed_audiences": "nobody is looked for who is like the members of an audience",
+        "feedback": "topics of interest hold no words of customers"
     }[input]) }}
 {% endmacro %}
 

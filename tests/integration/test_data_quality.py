@@ -120,6 +120,7 @@ def test_inputs_that_are_not_mapped_have_one_row(dirty_shop):
     assert sorted(absent["input_name"]) == [
         "custom_outcomes",
         "events",
+        "feedback",
         "identities",
         "messages",
         "products",
@@ -171,6 +172,9 @@ def test_what_is_planted_in_the_demo_shop_is_found(every_input):
         ("identities", "conflict", "identity_conflict"),
         ("messages", "unknown_customer", "unknown_customer"),
         ("messages", "duplicate_exact", "duplicate"),
+        ("feedback", "unknown_customer", "unknown_customer"),
+        ("feedback", "duplicate_exact", "duplicate"),
+        ("feedback", "null_feedback_id", "missing_feedback_id"),
     ]:
         found = rows.loc[(input_name, ours), "rejected_count"]
         assert found == planted[(input_name, theirs)], (input_name, ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from coterie import demo
 from coterie.demo.__main__ import main
 from coterie.demo.catalogue import (
     CATEGORIES,
+    CATEGORY_WORDS,
     CHUNK_SIZE,
     DAY_COUNT,
     EVENT_TYPES,
@@ -40,6 +42,7 @@ REJECTED = {
     "events": ["duplicate_exact", "null_event_id", "without_visitor", "future_date"],
     "identities": ["conflict"],
     "messages": ["unknown_customer", "duplicate_exact"],
+    "feedback": ["duplicate_exact", "null_feedback_id"],
 }
 
 
@@ -230,12 +233,54 @@ def test_known_customers_do_nothing_before_they_sign_up(tables):
         ("orders", "ordered_at"),
         ("events", "occurred_at"),
         ("messages", "sent_at"),
+        ("feedback", "occurred_at"),
         ("identities", "linked_at"),
     ):
         since = tables[name]["customer_id"].map(sign_up)
         # A conflicting link gives a device to a customer who may have joined later.
         rows = tables[name][since.notna() & (tables[name][column] < since)]
         assert len(rows) <= (8 if name == "identities" else 0), name
+
+
+def test_reviews_use_the_words_of_the_product_and_its_category(tables):
+    feedback = tables["feedback"]
+    written = feedback[(feedback["comment"] != "") & (feedback["product_id"] != "")]
+    products = tables["products"].set_index("product_id")
+    of_product = products.loc[written["product_id"]]
+    other_words = {
+        name: {
+            w for other in CATEGORY_WORDS if other != name for w in CATEGORY_WORDS[other].split()
+        }
+        for name in CATEGORY_WORDS
+    }
+    for comment, name, category in zip(
+        written["comment"], of_product["product_name"], of_product["category"], strict=True
+    ):
+        said = set(re.findall("[a-z]+", comment))
+        assert name.lower() in comment
+        assert len(said & set(CATEGORY_WORDS[category].split())) >= 2
+        assert not said & other_words[category]
+
+
+def test_no_word_of_a_category_is_one_of_another_or_of_a_product(tables):
+    words = [word for text in CATEGORY_WORDS.values() for word in text.split()]
+    assert len(words) == len(set(words))
+    names = " ".join(tables["products"]["product_name"]).lower()
+    assert not set(words) & set(re.findall("[a-z]+", names))
+
+
+def test_buyers_review_what_they_bought_and_did_so_later(tables):
+    feedback, orders = tables["feedback"], clean_orders(tables)
+    lines = tables["order_lines"].merge(orders[["order_id", "customer_id", "ordered_at"]])
+    reviews = feedback[feedback["product_id"] != ""]
+    bought = reviews.merge(lines, on=["customer_id", "product_id"])
+    later = bought[bought["occurred_at"] > bought["ordered_at"]]
+    known = reviews["customer_id"].isin(tables["customers"]["customer_id"])
+    # Reviews of orders that were cancelled or are tests find no order here.
+    assert later["feedback_id"].nunique() > 0.95 * reviews.loc[known, "feedback_id"].nunique()
+    buyers = orders["customer_id"].nunique()
+    assert 0.3 < reviews["customer_id"].nunique() / buyers < 0.8
+    assert set(feedback["rating"].dropna()) == {1, 2, 3, 4, 5}
 
 
 def test_all_is_known_before_the_as_of_date(tables):
@@ -255,6 +300,7 @@ def test_dirty_rows_are_as_many_as_the_metadata_says(committed):
     said = committed["truth_dirty"].set_index(["input", "rule"])["row_count"].astype(int)
     orders, lines, events = committed["orders"], committed["order_lines"], committed["events"]
     customers, messages = committed["customers"], committed["messages"]
+    feedback = committed["feedback"]
     known = set(customers["customer_id"])
     with_id = orders[orders["order_id"] != ""]
     exact = with_id.duplicated().sum()
@@ -297,6 +343,9 @@ def test_dirty_rows_are_as_many_as_the_metadata_says(committed):
         ("identities", "conflict"): committed["identities"]["anonymous_id"].duplicated().sum(),
         ("messages", "unknown_customer"): (~messages["customer_id"].isin(known)).sum(),
         ("messages", "duplicate_exact"): messages.duplicated().sum(),
+        ("feedback", "unknown_customer"): (~feedback["customer_id"].isin(known)).sum(),
+        ("feedback", "duplicate_exact"): feedback.duplicated().sum(),
+        ("feedback", "null_feedback_id"): (feedback["feedback_id"] == "").sum(),
     }
     assert {key: int(value) for key, value in counted.items()} == said.to_dict()
     assert (said > 0).all()

@@ -27,6 +27,7 @@ KEYS = {
     "events": ["event_id"],
     "identities": ["anonymous_id", "customer_id"],
     "messages": ["message_id"],
+    "feedback": ["feedback_id"],
 }
 # What becomes known of a row after it is in the warehouse, and since when.
 LATER = {

@@ -7,7 +7,8 @@
     'identities': 'identity_days',
     'messages': 'message_days',
     'custom_outcomes': 'custom_outcome_days',
-    'seed_audiences': 'seed_audience_days'
+    'seed_audiences': 'seed_audience_days',
+    'feedback': 'feedback_days'
 } %}
 
 with
@@ -268,6 +269,22 @@ seed_audience_days as (
         on seed_audiences.customer_id = customers.customer_id
 
     where seed_audiences.rejection_rule is null
+
+),
+
+feedback_days as (
+
+    select
+        cast(feedback.occurred_at as date) as happened_on,
+        count(*) as row_count,
+        count(unknown_customers.customer_id) as unknown_customer_row_count
+
+    from {{ ref('int_coterie__feedback') }} as feedback
+
+    left join unknown_customers
+        on feedback.customer_id = unknown_customers.customer_id
+
+    group by cast(feedback.occurred_at as date)
 
 ),
 

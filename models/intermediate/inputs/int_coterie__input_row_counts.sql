@@ -72,6 +72,14 @@ input_rows as (
 
     from {{ ref('stg_coterie__seed_audiences') }}
 
+    union all
+
+    select
+        'feedback' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__feedback') }}
+
 ),
 
 checked_rows as (
@@ -155,6 +163,15 @@ checked_rows as (
         count(rejection_rule) as rejected_row_count
 
     from {{ ref('int_coterie__checked_seed_audiences') }}
+
+    union all
+
+    select
+        'feedback' as input_name,
+        count(*) as row_count,
+        count(rejection_rule) as rejected_row_count
+
+    from {{ ref('int_coterie__checked_feedback') }}
 
 ),
 

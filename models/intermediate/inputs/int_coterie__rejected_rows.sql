@@ -117,6 +117,19 @@ rejected as (
 
     where rejection_rule is not null
 
+    union all
+
+    select
+        'feedback' as input_name,
+        feedback_id as record_id,
+        rejection_rule as rule_name,
+        occurred_at,
+        1 as row_count
+
+    from {{ ref('int_coterie__checked_feedback') }}
+
+    where rejection_rule is not null
+
 )
 
 select * from rejected

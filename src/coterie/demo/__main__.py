@@ -14,8 +14,8 @@ from coterie.demo.files import write_csv, write_parquet
 from coterie.demo.tables import generate_demo
 
 DESCRIPTION = """\
-Generate a shop whose truth is known: orders, order lines, products, customers, events, identities
-and messages, with the faults that real exports have, two audiences, and beside them "truth" (each
+Generate a shop whose truth is known: orders, order lines, products, customers, events, identities,
+messages and feedback, with the faults that real exports have, two audiences, and beside them "truth" (each
 customer's planted group and exact probability of an order in the next 30 days) and "truth_dirty"
 (how many faulty rows of each kind there are). The same options give the same bytes.
 

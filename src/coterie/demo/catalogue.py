@@ -16,7 +16,16 @@ CHUNK_SIZE = 1_000
 MAX_SESSIONS = 4
 SECONDS_A_DAY = 86_400
 
-INPUTS = ("orders", "customers", "order_lines", "products", "events", "identities", "messages")
+INPUTS = (
+    "orders",
+    "customers",
+    "order_lines",
+    "products",
+    "events",
+    "identities",
+    "messages",
+    "feedback",
+)
 """The tables of the shop; `generate_demo` adds ``truth`` and ``truth_dirty``."""
 
 LISTS = ("seed_audiences",)
@@ -386,6 +395,48 @@ COMPANIONS = (
     ("Portable speaker", "Charging cable"),
 )
 COMPANION_CHANCE = 0.4
+# What customers write about: words that the reviews of a category's products draw from, each as
+# likely as the others. None stands in two categories or in the name of a product.
+CATEGORY_WORDS = {
+    "kitchen": "cooking recipe dinner stirring oven roasting slicing pantry utensils gourmet",
+    "coffee": "brew aroma barista crema roast cappuccino flavour caffeine grounds morning",
+    "fitness": "workout training muscles stretching exercise gym squats posture cardio reps",
+    "outdoor": "hiker hiking trail weatherproof campsite mountains waterproof adventure rain trek",
+    "garden": "plants soil flowers seedlings patio compost vegetables roots tomatoes blossom",
+    "kids": "children toddler playing toys birthday daughter nursery imagination grandson puzzle",
+    "beauty": "skin moisturising scent hairstyle pampering soothing complexion glow makeup lotion",
+    "audio": "sound bass music listening volume vinyl bluetooth melody treble songs",
+}
+# What is written of anything; the first words of a review and the last.
+OPENINGS = (
+    "Really happy with the {}",
+    "The {} arrived quickly",
+    "Bought the {} as a present",
+    "We use the {} every day",
+    "The {} does what it should",
+    "I expected more of the {}",
+)
+CLOSINGS = (
+    "great value",
+    "would buy again",
+    "good quality",
+    "highly recommended",
+    "not perfect but fine",
+    "exactly as described",
+)
+SHOP_COMMENTS = (
+    "Fast delivery and friendly service",
+    "The parcel came late",
+    "Easy to order and well packed",
+    "Returning an item took too long",
+)
+REVIEW_SHARE = 0.14
+"""Share of order lines that are reviewed."""
+SHOP_ANSWER_SHARE = 0.02
+"""Share of orders after which a customer answers a survey about the shop."""
+WORDLESS_SHARE = 0.25
+"""Share of reviews with a rating alone."""
+
 # New products; until then their buyers take the one before in the list.
 LAUNCHES = (
     ("Travel mug", "2024-03-18"),
@@ -443,6 +494,9 @@ DIRTY_ROWS = {
     ("identities", "conflict"): 4,
     ("messages", "unknown_customer"): 3,
     ("messages", "duplicate_exact"): 3,
+    ("feedback", "unknown_customer"): 2,
+    ("feedback", "duplicate_exact"): 2,
+    ("feedback", "null_feedback_id"): 1,
 }
 """Planted rows per chunk of 1,000 customers; ``truth_dirty`` counts those of the whole shop."""
 

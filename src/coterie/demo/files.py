@@ -110,6 +110,7 @@ TYPES = {
     "clicked_at": _TIME,
     "unsubscribed_at": _TIME,
     "bounced_at": _TIME,
+    "rating": pa.int32(),
     "is_alive": pa.bool_(),
     "true_orders_per_year": pa.float64(),
     "true_purchase_probability_30d": pa.float64(),
@@ -124,6 +125,7 @@ ORDERED_BY = {
     "events": "occurred_at",
     "identities": "linked_at",
     "messages": "sent_at",
+    "feedback": "occurred_at",
 }
 """The time by which the rows of a file are in order, as a warehouse appends them."""
 
@@ -134,6 +136,7 @@ MANY_VALUED = (
     "anonymous_id",
     "session_id",
     "message_id",
+    "feedback_id",
     "email",
     "phone",
 )

@@ -18,7 +18,9 @@ from coterie.demo.catalogue import (
     BRANDS,
     CANCELLED_SHARE,
     CATEGORIES,
+    CATEGORY_WORDS,
     CHUNK_SIZE,
+    CLOSINGS,
     COMPANION_CHANCE,
     COMPANIONS,
     COUPONS,
@@ -35,16 +37,21 @@ from coterie.demo.catalogue import (
     LAUNCHES,
     LISTS,
     MISSING_STATUS_SHARE,
+    OPENINGS,
     PARTIAL_REFUND_SHARE,
     PENDING_SHARE,
     PLACES,
     PRODUCTS,
     QUIET,
+    REVIEW_SHARE,
     SECONDS_A_DAY,
+    SHOP_ANSWER_SHARE,
+    SHOP_COMMENTS,
     STARTED_ON,
     TASTES,
     TEST_SHARE,
     VIP_SHARE,
+    WORDLESS_SHARE,
     Shop,
 )
 from coterie.demo.process import (
@@ -1078,6 +1085,75 @@ def _seed_audiences(
     return pd.concat(parts, ignore_index=True)
 
 
+def _feedback(
+    chunk: Chunk, baskets: pd.DataFrame, lines: pd.DataFrame, products: pd.DataFrame
+) -> pd.DataFrame:
+    """Draw reviews of products that were bought, and answers about the shop."""
+    rng = chunk.stream("feedback")
+    is_known = (baskets["rule"] == "").to_numpy()
+    order = lines["order"].to_numpy()
+    reviewed = np.flatnonzero((rng.random(len(lines)) < REVIEW_SHARE) & is_known[order])
+    answered = np.flatnonzero((rng.random(len(baskets)) < SHOP_ANSWER_SHARE) & is_known)
+    order = np.r_[order[reviewed], answered]
+    product = np.r_[lines["product"].to_numpy()[reviewed], np.full(len(answered), -1)]
+    n = len(order)
+    days = 2 + rng.exponential(9.0, n)
+    occurred_at = _times(baskets["day"].to_numpy()[order], baskets["second"].to_numpy()[order])
+    occurred_at = occurred_at + (days * SECONDS_A_DAY).astype(np.int64)
+    rating = 1 + _choice(rng, np.tile([0.04, 0.06, 0.14, 0.34, 0.42], (n, 1)))
+    has_rating = rng.random(n) >= 0.03
+    has_words = rng.random(n) >= WORDLESS_SHARE
+    frame = pd.DataFrame(
+        {
+            "feedback_id": _ids("f", chunk.number_rows(n), 6),
+            "customer_id": chunk.ids[baskets["owner"].to_numpy()[order]],
+            "occurred_at": occurred_at,
+            "rating": pd.array(np.where(has_rating, rating, 0), dtype="Int64"),
+            "comment": np.where(has_words, _comments(rng, product, products), ""),
+            "product_id": np.append(products["product_id"].to_numpy(), "")[product],
+            "owner": baskets["owner"].to_numpy()[order],
+            "rule": "",
+            "arrived_at": occurred_at,
+        }
+    )
+    frame.loc[~has_rating, "rating"] = pd.NA
+    frame = frame[frame["occurred_at"] < AS_OF_DATE.astype("datetime64[s]")]
+
+    rules = ("unknown_customer", "duplicate_exact", "null_feedback_id")
+    ends = np.cumsum([chunk.planted_count("feedback", rule) for rule in rules])
+    rows = rng.choice(frame.index.to_numpy(), ends[-1], replace=False)
+    stray, twins, nameless = np.split(rows, ends[:-1])
+    fresh = _ids("f", chunk.number_rows(len(stray), FIRST_PLANTED), 6)
+    strangers = _ids("x", chunk.number * 100 + 76 + np.arange(len(stray)), 5)
+    planted = [
+        frame.loc[stray].assign(rule="unknown_customer", feedback_id=fresh, customer_id=strangers),
+        frame.loc[twins].assign(rule="duplicate_exact"),
+        frame.loc[nameless].assign(rule="null_feedback_id", feedback_id=""),
+    ]
+    return _append(frame, pd.concat(planted), "occurred_at")
+
+
+def _comments(rng: np.random.Generator, product: np.ndarray, products: pd.DataFrame) -> np.ndarray:
+    """Write one comment per product, or for those below 0 about the shop."""
+    names = products["product_name"].str.lower().to_numpy()
+    category_words = {name: words.split() for name, words in CATEGORY_WORDS.items()}
+    words = np.array([category_words[name] for name in products["category"]], dtype=object)
+    opening = rng.integers(0, len(OPENINGS), len(product))
+    closing = rng.integers(0, len(CLOSINGS), len(product))
+    # The first few of a shuffled list: no word twice in a comment.
+    order = rng.random((len(product), words.shape[1])).argsort(axis=1, kind="stable")
+    count = rng.integers(2, 5, len(product))
+    comments = np.empty(len(product), dtype=object)
+    for row, item in enumerate(product):
+        if item < 0:
+            comments[row] = SHOP_COMMENTS[opening[row] % len(SHOP_COMMENTS)]
+            continue
+        said = " ".join(words[item][order[row, : count[row]]])
+        start = OPENINGS[opening[row]].format(names[item])
+        comments[row] = f"{start}: {said}: {CLOSINGS[closing[row]]}"
+    return comments
+
+
 def _truth(chunk: Chunk, customers: pd.DataFrame) -> pd.DataFrame:
     names = np.array([g.name for g in GROUPS], dtype=object)
     until_day = int((chunk.until - STARTED_ON).astype(int))
@@ -1156,6 +1232,7 @@ def chunk_tables(
         "identities": lambda: _identities(chunk, web),
         "messages": lambda: _messages(chunk, customers),
         "seed_audiences": lambda: _seed_audiences(chunk, baskets, lines, products),
+        "feedback": lambda: _feedback(chunk, baskets, lines, products),
         "truth": lambda: _truth(chunk, customers.drop_duplicates("owner").sort_values("owner")),
     }
     tables = {}
