@@ -24,6 +24,16 @@
             {% do definitions.update({"lifetime_value": coterie.fit_settings("lifetime_value")}) %}
         {% endif %}
     {% endif %}
+    {% if topic == "interests" %}
+        {# What scores alone depend on needs no new fit. #}
+        {% for name in [
+            "min_stability", "lookback_days", "view_days", "half_life_days", "view_weight", "feedback_weight",
+            "prior_weight", "min_evidence"
+        ] %}
+            {% do chosen.pop(name, none) %}
+        {% endfor %}
+        {% do definitions.pop("rfm_lookback_days", none) %}
+    {% endif %}
     {% if topic == "feature_bins" %}
         {% set chosen = {"features": chosen.features, "n_bins": chosen.n_bins} %}
     {% elif topic == "value" %}

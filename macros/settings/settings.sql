@@ -56,6 +56,28 @@
             "false_discovery_rate": 0.05,
             "min_lift": 1.1
         },
+        "interests": {
+            "use_categories": true,
+            "use_brands": false,
+            "stop_words": [],
+            "min_topics": 8,
+            "max_topics": 12,
+            "min_product_count": 20,
+            "product_limit": 5000,
+            "comment_limit": 200,
+            "max_terms": 2000,
+            "terms_per_topic": 150,
+            "resample_count": 5,
+            "min_similarity": 0.5,
+            "min_stability": 0.7,
+            "lookback_days": 730,
+            "view_days": 90,
+            "half_life_days": 180,
+            "view_weight": 0.2,
+            "feedback_weight": 1,
+            "prior_weight": 2,
+            "min_evidence": 0.1
+        },
         "gates": {
             "min_training_positive_count": 200,
             "min_training_negative_count": 200,
@@ -120,6 +142,9 @@
             "The var coterie__lifetime_value has the unknown family '" ~ merged.family
             ~ "'. It takes mbg_nbd or bg_nbd."
         ) }}
+    {% endif %}
+    {% if topic == "interests" %}
+        {{ coterie.check_interests(merged) }}
     {% endif %}
     {{ return(merged) }}
 {% endmacro %}

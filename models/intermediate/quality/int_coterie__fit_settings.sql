@@ -2,7 +2,10 @@ with
 
 fit_settings as (
 
-    {% for topic in ['feature_bins', 'lifetime_value', 'lookalikes', 'propensity', 'segmentation', 'value'] %}
+    {% for topic in [
+        'feature_bins', 'interests', 'lifetime_value', 'lookalikes', 'propensity', 'segmentation',
+        'value'
+    ] %}
     {% set settings = coterie.fit_settings(topic) %}
     {{ 'union all' if not loop.first }}
     select

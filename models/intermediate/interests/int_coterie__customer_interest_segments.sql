@@ -1,0 +1,114 @@
+{% set numbers = coterie.topic_numbers() %}
+{% set action_units = 'cast(' ~ (coterie.interest_units() ** 2) ~ ' as double)' %}
+
+with
+
+customers as (
+
+    select
+        customer_id,
+        as_of_date
+
+    from {{ ref('int_coterie__customer_as_of_dates') }}
+
+    where is_scoring_date
+
+),
+
+held_versions as (
+
+    select count(*) > 0 as has_held_version
+
+    from {{ ref('int_coterie__interest_versions') }}
+
+    where is_held
+
+),
+
+fondest as (
+
+    select
+        customer_id,
+        max(case when is_current then topic_code end) as segment_code,
+        max(case when not is_current then topic_code end) as held_segment_code
+
+    from {{ ref('int_coterie__customer_interests') }}
+
+    where interest_rank = 1
+
+    group by customer_id
+
+),
+
+evidence as (
+
+    select
+        *,
+        0{{ coterie.sum_of_topics('evidence_units') }} as total_units
+
+    from {{ ref('int_coterie__customer_interest_evidence') }}
+
+    where is_current
+
+),
+
+shop_shares as (
+
+    select
+        {%- for number in numbers %}
+        {{ coterie.ratio('sum(evidence_units_' ~ number ~ ')', 'sum(total_units)') }}
+            as share_{{ number }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from evidence
+
+),
+
+affinities as (
+
+    select
+        evidence.customer_id,
+        {%- for number in numbers %}
+        {{ coterie.shrunk_affinity(
+            'evidence.evidence_units_' ~ number ~ ' / ' ~ action_units,
+            'evidence.total_units / ' ~ action_units,
+            'shop_shares.share_' ~ number
+        ) }} as interest_{{ number }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from evidence
+
+    cross join shop_shares
+
+    where evidence.total_units > 0
+
+),
+
+customer_interest_segments as (
+
+    select
+        customers.customer_id,
+        customers.as_of_date,
+        coalesce(fondest.segment_code, 'none') as segment_code,
+        case
+            when held_versions.has_held_version then coalesce(fondest.held_segment_code, 'none')
+        end as held_segment_code,
+        cast(null as double) as distance,
+        {%- for number in numbers %}
+        coalesce(affinities.interest_{{ number }}, cast(0 as double))
+            as interest_{{ number }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from customers
+
+    cross join held_versions
+
+    left join fondest
+        on customers.customer_id = fondest.customer_id
+
+    left join affinities
+        on customers.customer_id = affinities.customer_id
+
+)
+
+select * from customer_interest_segments
