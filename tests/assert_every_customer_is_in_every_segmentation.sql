@@ -1,4 +1,4 @@
-{{ config(enabled=coterie.has_segments()) }}
+{{ config(enabled=coterie.has_segmentations()) }}
 
 with
 

@@ -169,10 +169,3 @@
     {% endif %}
     {{ return(given) }}
 {% endmacro %}
-
-
-{# A number with its noun: `1 day`, `2 days`. #}
-{% macro counted(number_sql, noun) %}
-    {{- "cast(" ~ number_sql ~ " as string) || case when " ~ number_sql ~ " = 1 then ' " ~ noun ~ "' else ' "
-        ~ noun ~ "s' end" -}}
-{% endmacro %}

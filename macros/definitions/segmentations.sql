@@ -59,10 +59,11 @@
         ) }}
     {% endif %}
     {% set numbers, categories, interests = [], [], [] %}
+    {% set attributes = coterie.demographic_attributes() %}
     {% for feature in segmentation.features %}
         {% if modules.re.match("^interest_[0-9]+$", feature) %}
             {% do interests.append(feature) %}
-        {% elif feature in coterie.group_attributes() %}
+        {% elif feature in attributes %}
             {% do categories.append(feature) %}
         {% else %}
             {% do numbers.append(feature) %}
@@ -212,7 +213,7 @@
 
 
 {# Whether there is any segmentation at all. #}
-{% macro has_segments() %}
+{% macro has_segmentations() %}
     {{ return(coterie.is_topic_enabled("segmentation") or coterie.ruled_segmentations() | length > 0) }}
 {% endmacro %}
 

@@ -88,13 +88,3 @@
 {% macro min_cell_size() %}
     {{ return(coterie.positive_integer_var("coterie__min_cell_size")) }}
 {% endmacro %}
-
-
-{# Whether there is any segmentation that profiles could describe. #}
-{% macro has_segmentations() %}
-    {% set enabled = [] %}
-    {% for topic in ["rfm", "segmentation", "demographics"] if coterie.is_topic_enabled(topic) %}
-        {% do enabled.append(topic) %}
-    {% endfor %}
-    {{ return(enabled | length > 0) }}
-{% endmacro %}

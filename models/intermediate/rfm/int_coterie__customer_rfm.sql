@@ -277,17 +277,17 @@ customer_rfm as (
             when scored_customers.order_count_lookback = 0
                 then
                     'no order in {{ lookback_words }}, the last '
-                    || {{ coterie.counted('scored_customers.days_since_last_order', 'day') }}
+                    || {{ coterie.counted('scored_customers.days_since_last_order', 'day', 'days') }}
                     || ' ago; '
-                    || {{ coterie.counted('scored_customers.order_count', 'order') }}
+                    || {{ coterie.counted('scored_customers.order_count', 'order', 'orders') }}
                     || ' and '
                     || cast(cast(scored_customers.net_amount as decimal(18, 2)) as string)
                     || ' before'
             else
                 'bought '
-                || {{ coterie.counted('scored_customers.days_since_last_order', 'day') }}
+                || {{ coterie.counted('scored_customers.days_since_last_order', 'day', 'days') }}
                 || ' ago, '
-                || {{ coterie.counted('scored_customers.order_count_lookback', 'order') }}
+                || {{ coterie.counted('scored_customers.order_count_lookback', 'order', 'orders') }}
                 || ' and '
                 || cast(cast(scored_customers.net_amount_lookback as decimal(18, 2)) as string)
                 || ' in {{ lookback_words }}'

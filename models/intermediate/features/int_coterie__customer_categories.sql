@@ -42,7 +42,7 @@ customer_categories as (
         valid_orders.customer_id,
         coalesce(products.category, 'unknown') as category,
         count(*) as line_count,
-        sum(order_lines.line_amount) as line_amount
+        sum(greatest(order_lines.line_amount, 0)) as line_amount
 
     from {{ ref('int_coterie__order_lines') }} as order_lines
 
