@@ -122,6 +122,9 @@ def find_clusters(
     """
     weighted = rows * column_weights
     n_clusters = min(n_clusters, len(rows))
+    if n_clusters == 1 and algorithm != "hdbscan" or len(rows) == 1:
+        center = np.average(weighted, axis=0, weights=counts)
+        return from_centers(center[np.newaxis], column_weights)
     if algorithm == "hdbscan":
         return _dense_clusters(weighted, counts, column_weights)
     if algorithm == "gaussian_mixture":
