@@ -142,15 +142,23 @@
 
 {# What a version of one segmentation depends on. #}
 {% macro segmentation_fit_settings(segmentation) %}
-    {% set chosen = {} %}
-    {% do chosen.update(segmentation) %}
-    {# How firmly a customer is held at a border needs no new fit. #}
-    {% do chosen.pop("border_margin", none) %}
+    {% set chosen = coterie.fitted_settings(segmentation) %}
     {% do chosen.update({
+        "name": segmentation.name,
         "code_version": coterie.code_version(),
         "definitions": coterie.feature_definitions()
     }) %}
     {{ return(tojson(chosen, sort_keys=true)) }}
+{% endmacro %}
+
+
+{# Those settings of a segmentation that a fit reads; how firmly borders hold customers needs no new one. #}
+{% macro fitted_settings(segmentation) %}
+    {% set chosen = {} %}
+    {% for key in coterie.segmentation_defaults() if key != "border_margin" %}
+        {% do chosen.update({key: segmentation[key]}) %}
+    {% endfor %}
+    {{ return(chosen) }}
 {% endmacro %}
 
 
@@ -163,7 +171,7 @@
 {% macro all_segmentation_settings() %}
     {% set all = {"segmentations": {}, "settings_hashes": {}} %}
     {% for segmentation in coterie.segmentations() %}
-        {% do all.segmentations.update({segmentation.name: segmentation}) %}
+        {% do all.segmentations.update({segmentation.name: coterie.fitted_settings(segmentation)}) %}
         {% do all.settings_hashes.update(
             {segmentation.name: coterie.segmentation_settings_hash(segmentation)}
         ) %}

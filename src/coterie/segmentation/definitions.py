@@ -22,7 +22,10 @@ SEGMENTS_SCHEMA = pa.schema(
         ("segmentation_version", pa.string()),
         ("previous_version", pa.string()),
         ("fitted_as_of", pa.date32()),
+        ("data_through", pa.date32()),
         ("settings_hash", pa.string()),
+        ("settings", pa.string()),
+        ("training_fingerprint", pa.string()),
         ("algorithm", pa.string()),
         ("is_continuation", pa.bool_()),
         ("training_row_count", pa.int64()),
@@ -293,7 +296,7 @@ def segmentation_settings(settings: Mapping[str, Any]) -> list[tuple[str, dict[s
     """
     shared = {
         name: settings[name]
-        for name in ("refit_interval_days", "code_version", "feature_words")
+        for name in ("refit_interval_days", "code_version", "feature_words", "data_through")
         if settings.get(name) is not None
     }
     if settings.get("segmentations") is None:

@@ -232,12 +232,13 @@ def _fit_one(
         "going on" if is_continuation else "from nothing",
         choice.stability,
     )
+    training_fingerprint = tables.fingerprint(customers, ["customer_id", *features])
     version = tables.version_hash(
         tables.read_setting(settings, "code_version", str, ""),
         settings_hash,
         name,
         as_of_date,
-        tables.fingerprint(customers, ["customer_id", *features]),
+        training_fingerprint,
         None if previous is None else previous.version,
     )
     codes, old_positions = _codes(name, segmenter, previous, customers, sample, stored)
@@ -250,7 +251,10 @@ def _fit_one(
         "segmentation_version": version,
         "previous_version": None if previous is None else previous.version,
         "fitted_as_of": as_of_date,
+        "data_through": tables.as_date(settings.get("data_through")) or as_of_date,
         "settings_hash": settings_hash,
+        "settings": tables.canonical_json(_chosen(settings)),
+        "training_fingerprint": training_fingerprint,
         "algorithm": segmenter.algorithm,
         "is_continuation": is_continuation,
         "training_row_count": len(X),
@@ -261,6 +265,12 @@ def _fit_one(
         row.update(constants, segment_name=names[label], description=words.descriptions[label])
     fitted.sort(key=lambda row: int(row["segment_code"].rpartition("_")[2]))  # stable
     return pa.Table.from_pylist(fitted, schema=SEGMENTS_SCHEMA)
+
+
+def _chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings of a segmentation without those of the run."""
+    of_run = {"settings_hash", "refit_interval_days", "data_through", "feature_words"}
+    return {name: value for name, value in settings.items() if name not in of_run}
 
 
 def _codes(
