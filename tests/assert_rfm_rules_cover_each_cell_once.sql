@@ -26,9 +26,6 @@ cells as (
 
     cross join scores as frequency
 
-    -- Under `--empty` there are no rules to test.
-    where exists (select rules.rfm_segment_code from rules)
-
 ),
 
 wrong_cells as (
@@ -83,7 +80,6 @@ missing_codes as (
 
     where
         rules.rfm_segment_code is null
-        and exists (select rules.rfm_segment_code from rules)
 
 ),
 
@@ -96,3 +92,6 @@ faults as (
 )
 
 select * from faults
+
+-- Under `--empty` there are no rules to test.
+where exists (select rules.rfm_segment_code from rules)

@@ -1,6 +1,8 @@
 -- Customers are scored by cut points. Here they are ranked against each other: the same cells must
 -- come out, and the same scores wherever the ranks of the date decide.
-{% set mode = coterie.settings('rfm').mode %}
+{% set is_ranked = {
+    'quantile': 'true', 'frozen': 'not scores.is_scoring_date', 'fixed': 'false'
+}[coterie.settings('rfm').mode] %}
 
 with
 
@@ -111,16 +113,14 @@ wrong_scores as (
         customer_rfm.rfm_cell
         != 'r' || cast(scores.recency_score as string)
         || 'f' || cast(scores.frequency_score as string)
-        {%- if mode != 'fixed' %}
         or (
-            ('{{ mode }}' = 'quantile' or not scores.is_scoring_date)
+            {{ is_ranked }}
             and (
                 scores.recency_score is distinct from customer_rfm.recency_score
                 or scores.frequency_score is distinct from customer_rfm.frequency_score
                 or scores.monetary_score is distinct from customer_rfm.monetary_score
             )
         )
-        {%- endif %}
 
 )
 

@@ -114,11 +114,11 @@ def test_a_day_before_all_that_was_frozen_is_ranked_as_of_itself(rfm_over_time):
 def test_cut_points_are_appended_when_they_are_others_and_never_for_the_past(rfm_over_time):
     builds = rfm_over_time.builds
     versions = [
-        build.cut_points.groupby("cut_points_version").agg({"as_of_date": "max", "mode": "max"})
+        build.cut_points.groupby("cut_points_version").agg({"as_of_date": "max", "rfm_mode": "max"})
         for build in builds
     ]
     assert [len(found) for found in versions] == [1, 1, 1, 2, 3, 3]
-    assert versions[-1]["mode"].tolist() == ["frozen", "quantile", "frozen"]
+    assert versions[-1]["rfm_mode"].tolist() == ["frozen", "quantile", "frozen"]
     dates = [str(date)[:10] for date in versions[-1]["as_of_date"]]
     assert dates == [builds[number].date for number in (FROZEN, BY_RANKS, FROZEN_ANEW)]
     for first, second in itertools.pairwise(builds):

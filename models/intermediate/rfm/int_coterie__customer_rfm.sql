@@ -54,21 +54,20 @@ date_quantiles as (
 kept_boundaries as (
 
     select
+        {%- for score in [2, 3, 4, 5] %}
+        max(case when score = {{ score }} then boundary_value end) as boundary_{{ score }},
+        {%- endfor %}
         cut_points_version,
         as_of_date,
-        mode,
+        rfm_mode,
         settings_hash,
-        score_name,
-        {%- for score in [2, 3, 4, 5] %}
-        max(case when score = {{ score }} then boundary_value end) as boundary_{{ score }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        score_name
 
     from {{ ref('int_coterie__rfm_cut_points') }}
 
     where as_of_date <= (select scoring_date.as_of_date from scoring_date)
 
-    group by cut_points_version, as_of_date, mode, settings_hash, score_name
+    group by cut_points_version, as_of_date, rfm_mode, settings_hash, score_name
 
 ),
 
@@ -77,13 +76,13 @@ kept_cut_points as (
     select
         cut_points_version,
         as_of_date,
-        mode,
+        rfm_mode,
         settings_hash,
         {{ coterie.rfm_boundary_columns(score_names) }}
 
     from kept_boundaries
 
-    group by cut_points_version, as_of_date, mode, settings_hash
+    group by cut_points_version, as_of_date, rfm_mode, settings_hash
 
 ),
 
@@ -123,7 +122,7 @@ frozen_cut_points as (
         kept_cut_points.cut_points_version = (
             select max(frozen.cut_points_version) from kept_cut_points as frozen
             where
-                frozen.mode = 'frozen'
+                frozen.rfm_mode = 'frozen'
                 and frozen.settings_hash = {{ coterie.rfm_settings_hash() }}
         )
 
@@ -173,8 +172,6 @@ cut_points as (
 scored_customers as (
 
     select
-        customer_features.*,
-        held_cut_points.cut_points_version is not null as has_held_cut_points,
         {%- for name in ['recency', 'frequency'] %}
         case
             when customer_features.order_count_lookback > 0
@@ -195,8 +192,10 @@ scored_customers as (
         case
             when customer_features.order_count > 0
                 then {{ coterie.rfm_score(name, 'customer_features', 'date_quantiles') }}
-        end as {{ name }}_score{{ ',' if not loop.last }}
+        end as {{ name }}_score,
         {%- endfor %}
+        held_cut_points.cut_points_version is not null as has_held_cut_points,
+        customer_features.*
 
     from customer_features
 

@@ -10,7 +10,7 @@ written_before as (
     select
         cast(null as bigint) as cut_points_version,
         cast(null as date) as as_of_date,
-        cast(null as string) as mode,
+        cast(null as string) as rfm_mode,
         cast(null as string) as settings_hash,
         cast(null as string) as score_name,
         cast(null as bigint) as score,
@@ -99,7 +99,7 @@ comparison as (
     select
         coalesce(max(newest.cut_points_version), 0) as newest_version,
         max(newest.as_of_date) as newest_as_of_date,
-        max(newest.mode) as newest_mode,
+        max(newest.rfm_mode) as newest_rfm_mode,
         max(newest.settings_hash) as newest_settings_hash,
         max(newest.customer_count) as newest_customer_count,
         count(
@@ -120,7 +120,7 @@ new_cut_points as (
     select
         comparison.newest_version + 1 as cut_points_version,
         cut_points.as_of_date,
-        '{{ rfm.mode }}' as mode,
+        '{{ rfm.mode }}' as rfm_mode,
         {{ coterie.rfm_settings_hash() }} as settings_hash,
         cut_points.score_name,
         cut_points.score,
@@ -137,7 +137,7 @@ new_cut_points as (
         or (
             cut_points.as_of_date >= comparison.newest_as_of_date
             and (
-                comparison.newest_mode != '{{ rfm.mode }}'
+                comparison.newest_rfm_mode != '{{ rfm.mode }}'
                 or comparison.newest_settings_hash != {{ coterie.rfm_settings_hash() }}
                 {%- if rfm.mode == 'frozen' %}
                 or cut_points.as_of_date >= {{ coterie.days_after(
