@@ -1,9 +1,15 @@
 {# A group of customers in words, `age 25 to 34` or `female`: a piece of SQL. #}
 {% macro group_words(attribute, code_sql) %}
     {%- set label = coterie.attribute_words(attribute) -%}
-    {%- set before = "" if attribute in ["gender", "region", "city"] else label ~ " " -%}
-    {{- "(case when " ~ code_sql ~ " = 'unknown' then '" ~ label ~ " unknown' else '" ~ before
-        ~ "' || replace(" ~ code_sql ~ ", '_', ' ') end)" -}}
+    {%- set words = "replace(" ~ code_sql ~ ", '_', ' ')" -%}
+    {%- if attribute not in ["region", "city"] -%}
+        {%- set words = "'" ~ label ~ " ' || " ~ words -%}
+    {%- endif -%}
+    {{- "(case when " ~ code_sql ~ " = 'unknown' then '" ~ label ~ " unknown'" -}}
+    {%- if attribute == "gender" -%}
+        {{- " when " ~ code_sql ~ " in ('female', 'male', 'women', 'men') then " ~ code_sql -}}
+    {%- endif -%}
+    {{- " else " ~ words ~ " end)" -}}
 {% endmacro %}
 
 
@@ -12,7 +18,7 @@
     {%- set known = {
         "age_band": "age",
         "country_code": "country",
-        "acquisition_channel": "acquired by"
+        "acquisition_channel": "acquired through"
     } -%}
     {{- return(known.get(attribute, attribute | replace("_", " "))) -}}
 {% endmacro %}

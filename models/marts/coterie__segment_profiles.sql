@@ -3,7 +3,7 @@
     'avg_gap_days', 'discount_share', 'refund_share', 'category_count', 'session_count_90d',
     'open_share_90d'
 ] %}
-{% set medians = ['days_since_last_order', 'order_count_lookback', 'net_amount_lookback'] %}
+{% set active_medians = ['days_since_last_order', 'order_count_lookback', 'net_amount_lookback'] %}
 {% set predictions = {
     'predicted_value_365d': 'decimal(18, 2)',
     'purchase_probability_30d': 'decimal(18, 9)',
@@ -101,8 +101,12 @@ segments as (
         {%- for trait in traits %}
         avg(cast({{ trait }} as double)) as avg_{{ trait }},
         {%- endfor %}
-        {%- for name in medians %}
-        {{ coterie.quantile('cast(' ~ name ~ ' as double)', 0.5) }} as median_{{ name }},
+        {{ coterie.quantile('cast(days_since_last_order as double)', 0.5) }}
+            as median_days_since_last_order,
+        {%- for name in active_medians %}
+        {{ coterie.quantile(
+            'case when order_count_lookback > 0 then cast(' ~ name ~ ' as double) end', 0.5
+        ) }} as active_median_{{ name }},
         {%- endfor %}
         {%- for name in predictions %}
         {{ coterie.ratio('sum(' ~ name ~ ')', 'count(' ~ name ~ ')') }} as avg_{{ name }},
@@ -137,8 +141,9 @@ segment_profiles as (
             6
         ) as z_{{ trait }},
         {%- endfor %}
-        {%- for name in medians %}
-        round(segments.median_{{ name }}, 6) as median_{{ name }},
+        round(segments.median_days_since_last_order, 6) as median_days_since_last_order,
+        {%- for name in active_medians %}
+        round(segments.active_median_{{ name }}, 6) as active_median_{{ name }},
         {%- endfor %}
         {%- for name in predictions %}
         segments.avg_{{ name }},
@@ -164,7 +169,7 @@ segment_profiles as (
 
 standings as (
 
-    -- Slipping: half of them have waited longer than one and a half of their usual gaps.
+    -- Slipping: half of them have waited longer than their usual gap.
     select
         *,
         case
@@ -173,14 +178,14 @@ standings as (
             when segment_code = 'unassigned' then null
             when median_days_since_last_order is null then 'prospect'
             when active_customer_count = 0 then 'lapsed'
-            when median_order_count_lookback < 2
+            when active_median_order_count_lookback < 2
                 then
                     case
                         when median_days_since_last_order <= {{ lookback_days / 4 }}
                             then 'recent_one_time'
                         else 'late_one_time'
                     end
-            when coalesce(median_days_since_last_order > 1.5 * avg_avg_gap_days, false)
+            when coalesce(median_days_since_last_order > avg_avg_gap_days, false)
                 then case when spend_index >= 1.25 then 'high_value_slipping' else 'slipping' end
             when spend_index >= 1.25 then 'high_value_active'
             else 'active'
@@ -210,6 +215,7 @@ z_scores as (
         segmentation_name,
         segment_code,
         active_customer_count,
+        active_median_order_count_lookback,
         '{{ trait }}' as feature,
         z_{{ trait }} as z_score
 
@@ -221,7 +227,8 @@ z_scores as (
 worded_z_scores as (
 
     -- One of a family, because what they order and what they spend says much the same. Of who has
-    -- not ordered in the look-back, the orders say what the first sentences say already.
+    -- not ordered in the look-back, the orders say what the first sentences say already; and where
+    -- most ordered once, the time between orders is of the few others.
     select
         z_scores.segmentation_name,
         z_scores.segment_code,
@@ -249,6 +256,10 @@ worded_z_scores as (
     where
         abs(z_scores.z_score) >= 0.25
         and (z_scores.active_customer_count > 0 or not segment_words.is_of_orders)
+        and (
+            z_scores.active_median_order_count_lookback >= 2
+            or segment_words.family != 'rhythm'
+        )
 
 ),
 
@@ -295,6 +306,10 @@ known_traits as (
         trait_value,
         share,
         lift,
+        -- Who buys much buys of everything: favoured is what stands out among it.
+        lift * sum(share_of_all) over (partition by segmentation_name, segment_code, trait_name)
+        / sum(share) over (partition by segmentation_name, segment_code, trait_name)
+            as relative_lift,
         row_number() over (
             partition by segmentation_name, segment_code, trait_name
             order by share desc, trait_value
@@ -324,7 +339,12 @@ segment_traits as (
         max(case when trait_name = 'category' and place = 1 then lift end) as category_lift,
         max(
             case
-                when trait_name = 'category' and place > 1 and lift_place = 1 and lift >= 1.15
+                when
+                    trait_name = 'category'
+                    and place > 1
+                    and lift_place = 1
+                    and lift >= 1.15
+                    and relative_lift >= 1.15
                     then trait_value
             end
         ) as favoured_category,
@@ -395,50 +415,60 @@ sentences as (
         end as size_sentence,
         case
             when median_days_since_last_order is null then 'They have not ordered yet.'
+            when active_customer_count = 0
+                then
+                    'Typically their last order was '
+                    || {{ coterie.counted('median_days_since_last_order', 'day', 'days') }} || ' ago.'
             else
-                'Typically their last order was '
-                || {{ coterie.counted('median_days_since_last_order', 'day', 'days') }} || ' ago'
-                || case
-                    when median_order_count_lookback > 0
-                        then
-                            ', and they placed '
-                            || {{ coterie.counted('median_order_count_lookback', 'order', 'orders') }}
-                            || ' worth ' || {{ coterie.grouped_number('median_net_amount_lookback', 2) }}
-                            || ' in the last {{ lookback_days }} days.'
-                    else '.'
+                case
+                    when active_customer_count = customer_count then 'Typically they placed '
+                    else
+                        {{ coterie.percent(
+                            '(cast(active_customer_count as double) / customer_count)'
+                        ) }}
+                        || ' of them ordered in the last {{ lookback_days }} days, typically '
                 end
+                || {{ coterie.counted('active_median_order_count_lookback', 'order', 'orders') }}
+                || ' worth ' || {{ coterie.grouped_number('active_median_net_amount_lookback', 2) }}
+                || case
+                    when active_customer_count = customer_count
+                        then ' in the last {{ lookback_days }} days'
+                    else ''
+                end
+                || ', the last one '
+                || {{ coterie.counted('active_median_days_since_last_order', 'day', 'days') }} || ' ago.'
         end as rhythm_sentence,
         'Compared with all customers they ' || difference_words || '.' as difference_sentence,
         'What they buy most is ' || replace(top_category, '_', ' ')
-        || ' (' || {{ coterie.percent('category_share') }} || ' of them'
+        || ' (' || {{ coterie.percent('category_share') }} || ' of their buyers'
         || case
             when category_lift >= 1.15
                 then
                     ', ' || {{ coterie.grouped_number('category_lift', 1) }}
-                    || ' times the share among all customers'
+                    || ' times the share among all buyers'
             else ''
         end
         || ')'
         || coalesce(
             '; they favour ' || replace(favoured_category, '_', ' ')
             || ' (' || {{ coterie.percent('favoured_category_share') }} || ', '
-            || {{ coterie.grouped_number('favoured_category_lift', 1) }} || ' times the share)',
+            || {{ coterie.grouped_number('favoured_category_lift', 1) }} || ' times the share among all buyers)',
             ''
         )
         || '.' as category_sentence,
         'Their main channel is ' || replace(top_sales_channel, '_', ' ')
         || ' (' || {{ coterie.percent('sales_channel_share') }} || ' of orders).'
             as channel_sentence,
-        'They order most often on ' || upper(substr(top_order_weekday, 1, 1))
-        || substr(top_order_weekday, 2) || 's (' || {{ coterie.percent('order_weekday_share') }}
-        || ' of orders)'
-        || coalesce(
-            ' and from ' || top_order_hour || ':00 to '
-            || lpad(cast(cast(top_order_hour as integer) + 1 as string), 2, '0') || ':00 ('
-            || {{ coterie.percent('order_hour_share') }} || ')',
-            ''
-        )
-        || '.' as time_sentence,
+        -- Orders spread evenly over the week are a seventh a day.
+        case
+            when order_weekday_share >= 0.18
+                then
+                    'on ' || {{ coterie.capitalised('top_order_weekday') }} || 's ('
+                    || {{ coterie.percent('order_weekday_share') }} || ' of orders)'
+        end as weekday_words,
+        'from ' || top_order_hour || ':00 to '
+        || lpad(cast(cast(top_order_hour as integer) + 1 as string), 2, '0') || ':00 ('
+        || {{ coterie.percent('order_hour_share') }} || ' of orders)' as hour_words,
         {% for name in told_attributes -%}
         {{ '|| ' if not loop.first }}coalesce(
             case
@@ -459,7 +489,8 @@ sentences as (
         {{ coterie.percent('avg_purchase_probability_30d') }}
         || ' are expected to order within 30 days' as purchase_words,
         {{ coterie.percent('avg_churn_probability_90d') }}
-        || ' of those with an order in the last 365 days not to order within 90 days' as churn_words,
+        || ' of those who ordered in the last 365 days are expected to stay away for 90 days'
+            as churn_words,
         'What to do: ' || suggested_action as action_sentence
 
     from joined
@@ -479,11 +510,16 @@ paragraphs as (
                 || coalesce(' ' || difference_sentence, '')
                 || coalesce(' ' || category_sentence, '')
                 || coalesce(' ' || channel_sentence, '')
-                || coalesce(' ' || time_sentence, '')
+                || coalesce(
+                    ' They order most often '
+                    || coalesce(weekday_words || ' and ' || hour_words, weekday_words, hour_words)
+                    || '.',
+                    ''
+                )
                 || coalesce(' Most common: ' || substr(nullif(attribute_words, ''), 3) || '.', '')
                 || coalesce(' ' || value_sentence, '')
                 || coalesce(
-                    ' ' || {{ coterie.capitalised('purchase_words') }} || coalesce(', and ' || churn_words, '') || '.',
+                    ' ' || {{ coterie.capitalised('purchase_words') }} || coalesce(', while ' || churn_words, '') || '.',
                     ''
                 )
                 || coalesce(' ' || action_sentence, '')
@@ -507,8 +543,8 @@ select
     {%- endfor %}
     {{ coterie.unless_suppressed('revenue_share', 'double') }} as revenue_share,
     {{ coterie.unless_suppressed('median_days_since_last_order', 'double') }} as median_days_since_last_order,
-    {{ coterie.unless_suppressed('median_order_count_lookback', 'double') }} as median_order_count,
-    {{ coterie.unless_suppressed('median_net_amount_lookback', 'decimal(18, 2)') }} as median_net_amount,
+    {{ coterie.unless_suppressed('active_median_order_count_lookback', 'double') }} as median_order_count,
+    {{ coterie.unless_suppressed('active_median_net_amount_lookback', 'decimal(18, 2)') }} as median_net_amount,
     {{ coterie.unless_suppressed('avg_predicted_value_365d', 'decimal(18, 2)') }} as avg_predicted_value_365d,
     {{ coterie.unless_suppressed('avg_purchase_probability_30d', 'double') }} as avg_purchase_probability_30d,
     {{ coterie.unless_suppressed('avg_churn_probability_90d', 'double') }} as avg_churn_probability_90d,
