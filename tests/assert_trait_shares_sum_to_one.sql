@@ -15,7 +15,7 @@ sums as (
         segmentation_name,
         segment_code,
         trait_name,
-        sum(share) as share,
+        sum(segment_share) as share_sum,
         count(case when is_suppressed then 1 end) as suppressed_count
 
     from segment_traits
@@ -27,5 +27,5 @@ sums as (
 -- Each share is rounded to six decimals. What is hidden is missing in the sum.
 select * from sums
 where
-    share > 1.0001
-    or (suppressed_count = 0 and share < 0.9999)
+    share_sum > 1.0001
+    or (suppressed_count = 0 and share_sum < 0.9999)

@@ -69,6 +69,18 @@
 {% endmacro %}
 
 
+{# The attributes that a profile tells in its sentences: regions and cities are too many. #}
+{% macro told_attributes() %}
+    {% set told = [] %}
+    {% if coterie.is_topic_enabled("demographics") %}
+        {% for name in coterie.demographic_attributes() if name not in ["region", "city", "acquisition_channel"] %}
+            {% do told.append(name) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(told + ["acquisition_channel"]) }}
+{% endmacro %}
+
+
 {# A threshold of the var coterie__demographics: a number, so that it is safe to write into SQL. #}
 {% macro demographic_threshold(name) %}
     {% set value = coterie.settings("demographics")[name] | float(-1) %}

@@ -48,7 +48,7 @@ shown_demand as (
                         group_demand.attribute_name,
                         group_demand.group_code,
                         group_demand.is_suppressed
-                    order by group_demand.lift desc nulls last, group_demand.category
+                    order by group_demand.lift desc nulls last, group_demand.category asc
                 )
         end as lift_rank,
         group_demand.is_suppressed

@@ -9,15 +9,12 @@
     'purchase_probability_30d': 'decimal(18, 9)',
     'churn_probability_90d': 'decimal(18, 9)'
 } %}
+{% set told_traits = ['category', 'sales_channel', 'order_hour', 'order_weekday'] %}
 {% set lookback_days = coterie.rfm_lookback_days() %}
 {% set min_cell_size = coterie.min_cell_size() %}
-{% set grouped_by = [] %}
-{% set told_attributes = ['acquisition_channel'] %}
-{% if coterie.is_topic_enabled('demographics') %}
-    {% set grouped_by = coterie.demographic_attributes('segment_by') %}
-    {% set told_attributes = coterie.demographic_attributes()
-        | reject('in', ['region', 'city', 'acquisition_channel']) | list + told_attributes %}
-{% endif %}
+{% set grouped_by = coterie.demographic_attributes('segment_by') %}
+{% set told_attributes = coterie.told_attributes() %}
+{% set told_traits = told_traits + told_attributes %}
 
 with
 
@@ -40,10 +37,10 @@ customer_features as (
 customers as (
 
     select
-        customer_id,
         {%- for name, type in predictions.items() %}
-        cast({{ name }} as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+        cast({{ name }} as {{ type }}) as {{ name }},
         {%- endfor %}
+        customer_id
 
     from {{ ref('coterie__customers') }}
 
@@ -245,7 +242,7 @@ worded_z_scores as (
         row_number() over (
             partition by
                 z_scores.segmentation_name, z_scores.segment_code, segment_words.family
-            order by abs(z_scores.z_score) desc, z_scores.feature
+            order by abs(z_scores.z_score) desc, z_scores.feature asc
         ) as place_in_family
 
     from z_scores
@@ -269,7 +266,7 @@ ranked_z_scores as (
         *,
         row_number() over (
             partition by segmentation_name, segment_code
-            order by distance desc, feature
+            order by distance desc, feature asc
         ) as place
 
     from worded_z_scores
@@ -304,19 +301,19 @@ known_traits as (
         segment_code,
         trait_name,
         trait_value,
-        share,
+        segment_share,
         lift,
         -- Who buys much buys of everything: favoured is what stands out among it.
         lift * sum(share_of_all) over (partition by segmentation_name, segment_code, trait_name)
-        / sum(share) over (partition by segmentation_name, segment_code, trait_name)
+        / sum(segment_share) over (partition by segmentation_name, segment_code, trait_name)
             as relative_lift,
         row_number() over (
             partition by segmentation_name, segment_code, trait_name
-            order by share desc, trait_value
+            order by segment_share desc, trait_value asc
         ) as place,
         row_number() over (
             partition by segmentation_name, segment_code, trait_name
-            order by case when share >= 0.1 then lift end desc nulls last, trait_value
+            order by case when segment_share >= 0.1 then lift end desc nulls last, trait_value asc
         ) as lift_place
 
     from {{ ref('coterie__segment_traits') }}
@@ -332,9 +329,11 @@ segment_traits as (
     select
         segmentation_name,
         segment_code,
-        {%- for name in ['category', 'sales_channel', 'order_hour', 'order_weekday'] + told_attributes %}
-        max(case when trait_name = '{{ name }}' and place = 1 then trait_value end) as top_{{ name }},
-        max(case when trait_name = '{{ name }}' and place = 1 then share end) as {{ name }}_share,
+        {%- for name in told_traits %}
+        max(case when trait_name = '{{ name }}' and place = 1 then trait_value end)
+            as top_{{ name }},
+        max(case when trait_name = '{{ name }}' and place = 1 then segment_share end)
+            as top_{{ name }}_share,
         {%- endfor %}
         max(case when trait_name = 'category' and place = 1 then lift end) as category_lift,
         max(
@@ -348,7 +347,7 @@ segment_traits as (
                     then trait_value
             end
         ) as favoured_category,
-        max(case when trait_name = 'category' and lift_place = 1 then share end)
+        max(case when trait_name = 'category' and lift_place = 1 then segment_share end)
             as favoured_category_share,
         max(case when trait_name = 'category' and lift_place = 1 then lift end)
             as favoured_category_lift
@@ -367,9 +366,9 @@ joined as (
         coalesce(own_actions.suggested_action, cluster_actions.suggested_action)
             as suggested_action,
         differences.words as difference_words,
-        {%- for name in ['category', 'sales_channel', 'order_hour', 'order_weekday'] + told_attributes %}
+        {%- for name in told_traits %}
         segment_traits.top_{{ name }},
-        segment_traits.{{ name }}_share,
+        segment_traits.top_{{ name }}_share,
         {%- endfor %}
         segment_traits.category_lift,
         segment_traits.favoured_category,
@@ -418,7 +417,8 @@ sentences as (
             when active_customer_count = 0
                 then
                     'Typically their last order was '
-                    || {{ coterie.counted('median_days_since_last_order', 'day', 'days') }} || ' ago.'
+                    || {{ coterie.counted('median_days_since_last_order', 'day', 'days') }}
+                    || ' ago.'
             else
                 case
                     when active_customer_count = customer_count then 'Typically they placed '
@@ -436,11 +436,12 @@ sentences as (
                     else ''
                 end
                 || ', the last one '
-                || {{ coterie.counted('active_median_days_since_last_order', 'day', 'days') }} || ' ago.'
+                || {{ coterie.counted('active_median_days_since_last_order', 'day', 'days') }}
+                || ' ago.'
         end as rhythm_sentence,
         'Compared with all customers they ' || difference_words || '.' as difference_sentence,
         'What they buy most is ' || replace(top_category, '_', ' ')
-        || ' (' || {{ coterie.percent('category_share') }} || ' of their buyers'
+        || ' (' || {{ coterie.percent('top_category_share') }} || ' of their buyers'
         || case
             when category_lift >= 1.15
                 then
@@ -452,33 +453,34 @@ sentences as (
         || coalesce(
             '; they favour ' || replace(favoured_category, '_', ' ')
             || ' (' || {{ coterie.percent('favoured_category_share') }} || ', '
-            || {{ coterie.grouped_number('favoured_category_lift', 1) }} || ' times the share among all buyers)',
+            || {{ coterie.grouped_number('favoured_category_lift', 1) }}
+            || ' times the share among all buyers)',
             ''
         )
         || '.' as category_sentence,
         'Their main channel is ' || replace(top_sales_channel, '_', ' ')
-        || ' (' || {{ coterie.percent('sales_channel_share') }} || ' of orders).'
+        || ' (' || {{ coterie.percent('top_sales_channel_share') }} || ' of orders).'
             as channel_sentence,
         -- Orders spread evenly over the week are a seventh a day.
         case
-            when order_weekday_share >= 0.18
+            when top_order_weekday_share >= 0.18
                 then
                     'on ' || {{ coterie.capitalised('top_order_weekday') }} || 's ('
-                    || {{ coterie.percent('order_weekday_share') }} || ' of orders)'
+                    || {{ coterie.percent('top_order_weekday_share') }} || ' of orders)'
         end as weekday_words,
         'from ' || top_order_hour || ':00 to '
         || lpad(cast(cast(top_order_hour as integer) + 1 as string), 2, '0') || ':00 ('
-        || {{ coterie.percent('order_hour_share') }} || ' of orders)' as hour_words,
+        || {{ coterie.percent('top_order_hour_share') }} || ' of orders)' as hour_words,
         {% for name in told_attributes -%}
         {{ '|| ' if not loop.first }}coalesce(
             case
                 {% if name in grouped_by -%}
                 when segmentation_name = 'demographic' then null
                 {% endif -%}
-                when {{ name }}_share is not null
+                when top_{{ name }}_share is not null
                     then
                         ', ' || {{ coterie.group_words(name, 'top_' ~ name) }}
-                        || ' (' || {{ coterie.percent(name ~ '_share') }} || ')'
+                        || ' (' || {{ coterie.percent('top_' ~ name ~ '_share') }} || ')'
             end,
             ''
         )
@@ -519,7 +521,8 @@ paragraphs as (
                 || coalesce(' Most common: ' || substr(nullif(attribute_words, ''), 3) || '.', '')
                 || coalesce(' ' || value_sentence, '')
                 || coalesce(
-                    ' ' || {{ coterie.capitalised('purchase_words') }} || coalesce(', while ' || churn_words, '') || '.',
+                    ' ' || {{ coterie.capitalised('purchase_words') }}
+                    || coalesce(', while ' || churn_words, '') || '.',
                     ''
                 )
                 || coalesce(' ' || action_sentence, '')
@@ -542,12 +545,18 @@ select
     {{ coterie.unless_suppressed('z_' ~ trait, 'double') }} as z_{{ trait }},
     {%- endfor %}
     {{ coterie.unless_suppressed('revenue_share', 'double') }} as revenue_share,
-    {{ coterie.unless_suppressed('median_days_since_last_order', 'double') }} as median_days_since_last_order,
-    {{ coterie.unless_suppressed('active_median_order_count_lookback', 'double') }} as median_order_count,
-    {{ coterie.unless_suppressed('active_median_net_amount_lookback', 'decimal(18, 2)') }} as median_net_amount,
-    {{ coterie.unless_suppressed('avg_predicted_value_365d', 'decimal(18, 2)') }} as avg_predicted_value_365d,
-    {{ coterie.unless_suppressed('avg_purchase_probability_30d', 'double') }} as avg_purchase_probability_30d,
-    {{ coterie.unless_suppressed('avg_churn_probability_90d', 'double') }} as avg_churn_probability_90d,
+    {{ coterie.unless_suppressed('median_days_since_last_order', 'double') }}
+        as median_days_since_last_order,
+    {{ coterie.unless_suppressed('active_median_order_count_lookback', 'double') }}
+        as median_order_count,
+    {{ coterie.unless_suppressed('active_median_net_amount_lookback', 'decimal(18, 2)') }}
+        as median_net_amount,
+    {{ coterie.unless_suppressed('avg_predicted_value_365d', 'decimal(18, 2)') }}
+        as avg_predicted_value_365d,
+    {{ coterie.unless_suppressed('avg_purchase_probability_30d', 'double') }}
+        as avg_purchase_probability_30d,
+    {{ coterie.unless_suppressed('avg_churn_probability_90d', 'double') }}
+        as avg_churn_probability_90d,
     {{ coterie.unless_suppressed('standing', 'string') }} as standing,
     {{ coterie.unless_suppressed('suggested_action_code', 'string') }} as suggested_action_code,
     {{ coterie.unless_suppressed('suggested_action', 'string') }} as suggested_action,

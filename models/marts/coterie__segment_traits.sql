@@ -116,7 +116,7 @@ segment_traits as (
         counted.*,
         counted.segment_customer_count < {{ min_cell_size }}
         or counted.customer_count < {{ min_cell_size }} as is_suppressed,
-        {{ coterie.ratio('counted.value_count', 'counted.base_count') }} as share,
+        {{ coterie.ratio('counted.value_count', 'counted.base_count') }} as segment_share,
         case
             when value_totals.all_customer_count >= {{ min_cell_size }}
                 then {{ coterie.ratio(
@@ -131,7 +131,7 @@ segment_traits as (
         row_number() over (
             partition by
                 counted.segmentation_name, counted.segment_code, counted.trait_name
-            order by counted.value_count desc, counted.trait_value
+            order by counted.value_count desc, counted.trait_value asc
         ) as trait_rank
 
     from counted
@@ -156,7 +156,7 @@ select
     cast(trait_value as string) as trait_value,
     cast(counted_by as string) as counted_by,
     {{ coterie.unless_suppressed('customer_count', 'bigint') }} as customer_count,
-    {{ coterie.unless_suppressed('share', 'double') }} as share,
+    {{ coterie.unless_suppressed('segment_share', 'double') }} as segment_share,
     cast(share_of_all as double) as share_of_all,
     {{ coterie.unless_suppressed('lift', 'double') }} as lift,
     {{ coterie.unless_suppressed('trait_rank', 'bigint') }} as trait_rank,

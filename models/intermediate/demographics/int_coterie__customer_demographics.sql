@@ -1,5 +1,16 @@
 {% set attributes = coterie.demographic_attributes('segment_by') %}
 {% set min_cell_size = coterie.min_cell_size() %}
+{% set groups = [] %}
+{% set phrases = [] %}
+{% set equalities = [] %}
+{% for attribute in attributes %}
+    {% set group = 'group_' ~ loop.index %}
+    {% do groups.append(group) %}
+    {% do phrases.append(coterie.group_words(attribute, group)) %}
+    {% do equalities.append('wide_groups.' ~ group ~ ' = segments.' ~ group) %}
+{% endfor %}
+{# A shop's own word for one attribute could else be one of ours. #}
+{% set prefix = attributes[0] ~ '_' if attributes | length == 1 else '' %}
 
 with
 
@@ -12,11 +23,11 @@ customer_groups as (
 wide_groups as (
 
     select
-        customer_id,
         {%- for attribute in attributes %}
         max(case when attribute_name = '{{ attribute }}' then group_code end)
-            as group_{{ loop.index }}{{ ',' if not loop.last }}
+            as group_{{ loop.index }},
         {%- endfor %}
+        customer_id
 
     from customer_groups
 
@@ -27,17 +38,13 @@ wide_groups as (
 group_sizes as (
 
     select
-        {%- for attribute in attributes %}
-        group_{{ loop.index }},
-        {%- endfor %}
-        {% for attribute in attributes %}
-        {{ 'and ' if not loop.first }}group_{{ loop.index }} = 'unknown'
-        {%- endfor %} as is_unknown,
+        {{ groups | join(', ') }},
+        {{ groups | join(" = 'unknown' and ") }} = 'unknown' as is_unknown,
         count(*) as customer_count
 
     from wide_groups
 
-    group by {% for attribute in attributes %}group_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %}
+    group by {{ groups | join(', ') }}
 
 ),
 
@@ -49,11 +56,7 @@ ranked_groups as (
             as small_customer_count,
         row_number() over (
             partition by customer_count < {{ min_cell_size }}
-            order by
-                customer_count,
-                {% for attribute in attributes -%}
-                group_{{ loop.index }}{{ ', ' if not loop.last }}
-                {%- endfor %}
+            order by customer_count, {{ groups | join(', ') }}
         ) as size_rank
 
     from group_sizes
@@ -66,6 +69,7 @@ folded_groups as (
     -- what is left of the whole would tell of them.
     select
         *,
+        {{ phrases | join(" || ', ' || ") }} as words,
         customer_count < {{ min_cell_size }}
         or (
             size_rank = 1
@@ -76,35 +80,17 @@ folded_groups as (
 
 ),
 
-worded_groups as (
-
-    select
-        *,
-        {% for attribute in attributes -%}
-        {{ coterie.group_words(attribute, 'group_' ~ loop.index) }}
-        {{- " || ', ' ||" if not loop.last }}
-        {% endfor %} as words
-
-    from folded_groups
-
-),
-
 segments as (
 
     select
-        {%- for attribute in attributes %}
-        group_{{ loop.index }},
-        {%- endfor %}
+        {{ groups | join(', ') }},
         case
             when is_folded then 'other'
             when is_unknown then 'unknown'
             else
-                {% if attributes | length == 1 -%}
-                '{{ attributes[0] }}_' ||
-                {% endif -%}
-                {% for attribute in attributes -%}
-                lower(replace(group_{{ loop.index }}, ' ', '_')){{ " || '__' ||" if not loop.last }}
-                {% endfor %}
+                lower(
+                    replace('{{ prefix }}' || {{ groups | join(" || '__' || ") }}, ' ', '_')
+                )
         end as segment_code,
         case
             when is_folded then 'Small groups'
@@ -112,14 +98,12 @@ segments as (
             else {{ coterie.capitalised('words') }}
         end as segment_name,
         case
-            when is_folded
-                then 'The smallest groups together, so that none tells of single people.'
-            when is_unknown
-                then 'The customers input does not say: {{ attributes | map("replace", "_", " ") | join(", ") }}.'
+            when is_folded then 'The smallest groups together, so that none tells of single people.'
+            when is_unknown then 'What the shop does not know: ' || words || '.'
             else 'By what the shop knows of them: ' || words || '.'
         end as description
 
-    from worded_groups
+    from folded_groups
 
 ),
 
@@ -135,10 +119,7 @@ customer_demographics as (
     from wide_groups
 
     inner join segments
-        on
-            {% for attribute in attributes -%}
-            {{ 'and ' if not loop.first }}wide_groups.group_{{ loop.index }} = segments.group_{{ loop.index }}
-            {% endfor %}
+        on {{ equalities | join(' and ') }}
 
 )
 

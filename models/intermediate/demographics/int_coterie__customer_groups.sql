@@ -37,11 +37,11 @@ customers as (
             customer_features.customer_id = customer_attributes.customer_id
             and (
                 customer_attributes.valid_from is null
-                or customer_attributes.valid_from < customer_features.as_of_date
+                or customer_features.as_of_date > customer_attributes.valid_from
             )
             and (
                 customer_attributes.valid_until is null
-                or customer_attributes.valid_until >= customer_features.as_of_date
+                or customer_features.as_of_date <= customer_attributes.valid_until
             )
 
 ),

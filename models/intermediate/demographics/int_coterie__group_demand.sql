@@ -117,15 +117,16 @@ compared_cells as (
 
 tested_cells as (
 
-    -- The test is the one of two shares with their pooled variance, where both sides expect five
-    -- buyers and five who do not buy; the interval that of the log ratio of two shares (Katz 1978).
+    -- The test is the one of two shares with their pooled variance, corrected for continuity (Yates
+    -- 1934), where both sides expect five buyers and five who do not buy; the interval is that of the
+    -- log ratio of two shares (Katz 1978).
     select
         *,
         case
             when
                 least(n, other_n) * least(all_share, 1 - all_share) >= 5
                 then
-                    abs(x / n - other_x / other_n)
+                    greatest(abs(x / n - other_x / other_n) - 0.5 * (1 / n + 1 / other_n), 0)
                     / sqrt(all_share * (1 - all_share) * (1 / n + 1 / other_n))
         end as z_value,
         case
@@ -170,7 +171,7 @@ ranked_cells as (
         *,
         count(p_value) over () as test_count,
         row_number() over (
-            order by p_value nulls last, attribute_name, group_code, category
+            order by p_value asc nulls last, attribute_name asc, group_code asc, category asc
         ) as p_rank
 
     from judged_cells
