@@ -139,9 +139,9 @@ customer_views as (
 
     left join {{ ref('int_coterie__identities') }} as identities
         on
-            views.is_anonymous
-            and views.visitor_id = identities.anonymous_id
-            and identities.linked_at < views.as_of_date
+            views.visitor_id = identities.anonymous_id
+            and views.is_anonymous
+            and views.as_of_date > identities.linked_at
 
 ),
 
@@ -149,13 +149,13 @@ view_evidence as (
 
     select
         customer_views.customer_id,
-        products.is_current,
         {%- for number in numbers %}
         sum(customer_views.action_weight * products.units_{{ number }})
             as evidence_{{ number }},
         count(case when products.topic_number = {{ number }} then 1 end)
-            as view_count_{{ number }}{{ ',' if not loop.last }}
+            as view_count_{{ number }},
         {%- endfor %}
+        products.is_current
 
     from customer_views
 
@@ -172,15 +172,15 @@ feedback_evidence as (
 
     select
         feedback.customer_id,
-        products.is_current,
         {%- for number in numbers %}
         sum(
             {{ coterie.action_weight(
                 interests.feedback_weight, 'feedback.occurred_at', 'as_of.as_of_date'
             ) }}
             * products.units_{{ number }}
-        ) as evidence_{{ number }}{{ ',' if not loop.last }}
+        ) as evidence_{{ number }},
         {%- endfor %}
+        products.is_current
 
     from {{ ref('int_coterie__feedback') }} as feedback
 
@@ -201,12 +201,12 @@ evidence as (
 
     select
         customer_id,
-        is_current,
         {%- for number in numbers %}
         evidence_{{ number }},
         order_count_{{ number }},
-        0 as view_count_{{ number }}{{ ',' if not loop.last }}
+        0 as view_count_{{ number }},
         {%- endfor %}
+        is_current
 
     from order_evidence
 
@@ -214,12 +214,12 @@ evidence as (
 
     select
         customer_id,
-        is_current,
         {%- for number in numbers %}
         evidence_{{ number }},
         0 as order_count_{{ number }},
-        view_count_{{ number }}{{ ',' if not loop.last }}
+        view_count_{{ number }},
         {%- endfor %}
+        is_current
 
     from view_evidence
 
@@ -227,12 +227,12 @@ evidence as (
 
     select
         customer_id,
-        is_current,
         {%- for number in numbers %}
         evidence_{{ number }},
         0 as order_count_{{ number }},
-        0 as view_count_{{ number }}{{ ',' if not loop.last }}
+        0 as view_count_{{ number }},
         {%- endfor %}
+        is_current
 
     from feedback_evidence
 
@@ -243,13 +243,13 @@ customer_evidence as (
     -- Whoever only wrote is no customer.
     select
         evidence.customer_id,
-        evidence.is_current,
         {%- for number in numbers %}
         cast(sum(evidence.evidence_{{ number }}) as bigint) as evidence_units_{{ number }},
         cast(sum(evidence.order_count_{{ number }}) as bigint) as order_count_{{ number }},
         cast(sum(evidence.view_count_{{ number }}) as bigint)
-            as view_count_{{ number }}{{ ',' if not loop.last }}
+            as view_count_{{ number }},
         {%- endfor %}
+        evidence.is_current
 
     from evidence
 

@@ -57,8 +57,9 @@ shop_shares as (
     select
         {%- for number in numbers %}
         {{ coterie.ratio('sum(evidence_units_' ~ number ~ ')', 'sum(total_units)') }}
-            as share_{{ number }}{{ ',' if not loop.last }}
+            as share_{{ number }},
         {%- endfor %}
+        count(*) as customer_count
 
     from evidence
 
@@ -67,14 +68,14 @@ shop_shares as (
 affinities as (
 
     select
-        evidence.customer_id,
         {%- for number in numbers %}
         {{ coterie.shrunk_affinity(
             'evidence.evidence_units_' ~ number ~ ' / ' ~ action_units,
             'evidence.total_units / ' ~ action_units,
             'shop_shares.share_' ~ number
-        ) }} as interest_{{ number }}{{ ',' if not loop.last }}
+        ) }} as interest_{{ number }},
         {%- endfor %}
+        evidence.customer_id
 
     from evidence
 
@@ -89,15 +90,14 @@ customer_interest_segments as (
     select
         customers.customer_id,
         customers.as_of_date,
+        {%- for number in numbers %}
+        coalesce(affinities.interest_{{ number }}, cast(0 as double)) as interest_{{ number }},
+        {%- endfor %}
         coalesce(fondest.segment_code, 'none') as segment_code,
         case
             when held_versions.has_held_version then coalesce(fondest.held_segment_code, 'none')
         end as held_segment_code,
-        cast(null as double) as distance,
-        {%- for number in numbers %}
-        coalesce(affinities.interest_{{ number }}, cast(0 as double))
-            as interest_{{ number }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        cast(null as double) as distance
 
     from customers
 

@@ -33,7 +33,11 @@ numbered as (
 interest_documents as (
 
     -- Learning reads a bounded sample of products, so its cost does not grow with the shop.
-    select product_terms.*
+    select
+        product_terms.product_id,
+        product_terms.source_name,
+        product_terms.term,
+        product_terms.term_count
 
     from product_terms
 

@@ -98,11 +98,11 @@ product_interests as (
         topics_version,
         is_current,
         product_id,
-        max(case when topic_rank = 1 then topic_number end) as topic_number,
         {%- for number in coterie.topic_numbers() %}
         max(case when topic_number = {{ number }} then affinity else 0 end)
-            as interest_{{ number }}{{ ',' if not loop.last }}
+            as interest_{{ number }},
         {%- endfor %}
+        max(case when topic_rank = 1 then topic_number end) as topic_number
 
     from affinities
 
