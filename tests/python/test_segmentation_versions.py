@@ -612,7 +612,7 @@ def test_one_order_each_and_a_constant_feature_still_give_segments(algorithm):
     assert set(orders["center"].to_pylist()) == {0.0}
     assert set(orders["scale"].to_pylist()) == {1.0}
     measured = quality(fitted, sample) if algorithm == "kmeans" else None
-    assert measured is None or measured.num_rows == 6
+    assert measured is None or measured.num_rows == 7
     assert lineage(fitted, sample).num_rows == len(set(fitted["segment_code"].to_pylist()))
 
 

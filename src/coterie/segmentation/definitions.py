@@ -76,6 +76,7 @@ class SegmentDefinitions:
     ----------
     version : str
     previous_version : str or None
+    is_continuation : bool
     fitted_as_of : datetime.date
     settings_hash : str
     codes, names : list of str, length k
@@ -92,6 +93,7 @@ class SegmentDefinitions:
         first = records[0]
         self.version: str = first["segmentation_version"]
         self.previous_version: str | None = first["previous_version"]
+        self.is_continuation: bool = first["is_continuation"]
         self.fitted_as_of: datetime.date = tables.as_date(first["fitted_as_of"])
         self.settings_hash: str = first["settings_hash"]
         self.algorithm: str = first["algorithm"]

@@ -14,6 +14,7 @@ import pyarrow as pa
 from sklearn.base import clone
 
 from coterie import tables
+from coterie.segmentation.clusters import Clusters
 from coterie.segmentation.definitions import (
     SEGMENTS_SCHEMA,
     SegmentDefinitions,
@@ -58,11 +59,11 @@ class Choice:
         return self.stability >= MIN_STABILITY and self.smallest_share >= MIN_SHARE
 
 
-def judged(segmenter: CustomerSegmenter, X: pd.DataFrame) -> Choice:
-    """Measure how stable a fitted segmenter is."""
+def judged(segmenter: CustomerSegmenter, X: pd.DataFrame, start: Clusters | None = None) -> Choice:
+    """Measure how stable a fitted segmenter is; `start` is what it goes on from."""
     labels = segmenter.labels_
     sizes = np.bincount(labels[labels >= 0], minlength=segmenter.n_clusters_)
-    stability = bootstrap_agreement(segmenter, segmenter.code(X)).mean()
+    stability = bootstrap_agreement(segmenter, segmenter.code(X), start=start).mean()
     return Choice(segmenter, float(stability), float(sizes.min() / len(labels)))
 
 
@@ -116,7 +117,7 @@ def continued(
     warm = clone(segmenter).fit_like(previous, X)
     fresh = clone(segmenter).fit_like(previous, X, is_warm=False)
     is_worse = fresh.inertia_ < (1 - CLEARLY_BETTER) * warm.inertia_
-    choice = judged(warm, X)
+    choice = judged(warm, X, previous.clusters_)
     if choice.is_fit and not is_worse:
         return choice, True
     other = judged(fresh, X) if is_worse else None

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from coterie import tables
-from coterie.segmentation.clusters import bounded_rows, repeated_rows
+from coterie.segmentation.clusters import Clusters, bounded_rows, repeated_rows
 from coterie.segmentation.definitions import (
     SegmentDefinitions,
     newest_version,
@@ -52,12 +52,16 @@ INTERVAL = (0.025, 0.975)
 
 
 def bootstrap_agreement(
-    segmenter: CustomerSegmenter, coded: np.ndarray, *, refit_count: int = REFIT_COUNT
+    segmenter: CustomerSegmenter,
+    coded: np.ndarray,
+    *,
+    start: Clusters | None = None,
+    refit_count: int = REFIT_COUNT,
 ) -> np.ndarray:
-    """Refit from nothing on resampled customers, and compare the segments (Hennig 2007).
+    """Refit on resampled customers, and compare the segments (Hennig 2007).
 
-    Each refit draws as many customers as there are, with replacement, finds scaling and centers
-    anew, with as many segments, and assigns all customers.
+    Each refit draws as many customers as there are, with replacement, fits as many segments, and
+    assigns all customers.
 
     Parameters
     ----------
@@ -66,6 +70,9 @@ def bootstrap_agreement(
     coded : ndarray of float64, shape (n, f)
         Raw values, categories by the positions of their levels, as from `CustomerSegmenter.code`.
         More than 5,000 customers are thinned out evenly.
+    start : Clusters, optional
+        Those that `segmenter` goes on from, if it does: then refits go on from them, too. Without
+        them, each refit finds scaling and centers from nothing.
     refit_count : int
 
     Returns
@@ -83,7 +90,7 @@ def bootstrap_agreement(
         for number in range(refit_count):
             rng = np.random.default_rng([11, number])
             drawn = rng.multinomial(total, counts / counts.sum())
-            other = refitted_on(segmenter, rows, drawn).assign(rows)[customers]
+            other = refitted_on(segmenter, rows, drawn, start).assign(rows)[customers]
             agreement.append(adjusted_rand_score(labels, other))
     return tables.round_significant(agreement)
 
@@ -164,7 +171,9 @@ def segmentation_quality(
     -------
     pa.Table
         `SEGMENTATION_QUALITY_SCHEMA`, one row per version and metric: bootstrap_ari (mean over 20
-        refits, with the 2.5th and 97.5th percentile of the refits), silhouette, smallest_share,
+        refits that start as the version did, from nothing or from the version before, with the
+        2.5th and 97.5th percentile of the refits), fresh_bootstrap_ari (the same where every refit
+        starts from nothing, at any version), silhouette, smallest_share,
         n_clusters, share_explained (of the variance of log(1 + next_amount_90d), with percentiles
         of 200 draws of customers) and continuation_share (of the customers who keep their code
         when the version before is followed by this one). NULL where a metric does not exist.
@@ -209,7 +218,12 @@ def _measure(
     customers, _, X = read_customers(sample, definitions.features, "the sample of customers")
     labels = definitions.assign(customers)
     segmenter = definitions.segmenter(settings)
-    agreement = bootstrap_agreement(segmenter, segmenter.code(X))
+    coded = segmenter.code(X)
+    fresh = agreement = bootstrap_agreement(segmenter, coded)
+    if definitions.is_continuation:
+        before = stored_definitions(centers, definitions.previous_version)
+        start = before.segmenter(settings).clusters_
+        agreement = bootstrap_agreement(segmenter, coded, start=start)
     sizes = np.bincount(labels[labels >= 0], minlength=len(definitions.codes))
     separation, compared = silhouette(definitions.columns(customers), labels)
     before = stored_definitions(centers, definitions.previous_version)
@@ -221,6 +235,7 @@ def _measure(
     count = len(labels)
     return [
         _metric("bootstrap_ari", agreement.mean(), count, *np.quantile(agreement, INTERVAL)),
+        _metric("fresh_bootstrap_ari", fresh.mean(), count, *np.quantile(fresh, INTERVAL)),
         _metric("silhouette", separation, compared),
         _metric("smallest_share", sizes.min() / count, count),
         _metric("n_clusters", len(definitions.codes), count),

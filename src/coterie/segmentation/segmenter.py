@@ -170,7 +170,8 @@ class CustomerSegmenter(
             Fitted on the same features.
         X : array-like, shape (n, f)
         is_warm : bool
-            Whether to start from the centers of `previous` and nothing else.
+            Whether to start from the centers of `previous` and nothing else, and to move them half
+            of the way only, as evolutionary k-means does (Chakrabarti, Kumar & Tomkins 2006).
         """
         self._check_parameters()
         raw = self._read(X, reset=True)
@@ -438,18 +439,24 @@ def distinct_rows(coded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def refitted_on(
-    segmenter: CustomerSegmenter, rows: np.ndarray, counts: np.ndarray
+    segmenter: CustomerSegmenter,
+    rows: np.ndarray,
+    counts: np.ndarray,
+    start: Clusters | None = None,
 ) -> CustomerSegmenter:
-    """Fit anew, scaling and all, on rows with other counts; with as many clusters.
+    """Fit on rows with other counts, with as many clusters; levels of categories stay.
 
     Parameters
     ----------
     segmenter : CustomerSegmenter
-        Fitted. Levels of categories stay.
+        Fitted.
     rows : ndarray of float64, shape (n, f)
         As from `distinct_rows`.
     counts : ndarray, shape (n,)
         0 leaves a row out.
+    start : Clusters, optional
+        Go on from these in the scaling of `segmenter`, as `CustomerSegmenter.fit_like` does.
+        Without them, scaling and clusters are found from nothing.
     """
     is_drawn = counts > 0
     rows, counts = rows[is_drawn], counts[is_drawn]
@@ -458,8 +465,11 @@ def refitted_on(
     if hasattr(segmenter, "feature_names_in_"):
         other.feature_names_in_ = segmenter.feature_names_in_
     other.levels_ = segmenter.levels_
-    other._fit_scaling(rows, counts)
-    other._keep(other._find(rows, counts, segmenter.n_clusters_))
+    if start is None:
+        other._fit_scaling(rows, counts)
+    else:
+        other.location_, other.scale_ = segmenter.location_, segmenter.scale_
+    other._keep(other._find(rows, counts, segmenter.n_clusters_, start))
     return other
 
 
