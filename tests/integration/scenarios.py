@@ -732,7 +732,8 @@ def build_own_rules(host: Host) -> SimpleNamespace:
     model = host.project / "models" / "our_rules.sql"
     model.write_text(RULES_OF_A_HOST)
     story = SimpleNamespace(host=host)
-    story.built = host.dbt("build", "-s", "+coterie__segment_profiles", "+coterie__customers")
+    marts = ("-s", "+coterie__segment_profiles", "+coterie__customers")
+    story.built = host.dbt("build", "--indirect-selection", "buildable", *marts)
     story.customers = host.table("coterie__customers")
     story.profiles = host.table("coterie__segment_profiles")
 

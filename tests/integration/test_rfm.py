@@ -51,7 +51,7 @@ def active(build) -> pd.DataFrame:
 
 def has_kept_score(first: pd.DataFrame, second: pd.DataFrame, name: str) -> pd.Series:
     """Whether customers whose value is what it was score as they did."""
-    both = first.join(second, rsuffix="_now", how="inner")
+    both = first.merge(second, left_index=True, right_index=True, suffixes=("", "_now"))
     same = both[both[MEASURES[name]] == both[f"{MEASURES[name]}_now"]]
     assert len(same) > 200
     return same[f"{name}_score"] == same[f"{name}_score_now"]
