@@ -12,6 +12,12 @@
 {% endmacro %}
 
 
+{# The whole units of an action of today with a product that is about one topic alone. #}
+{% macro action_units() %}
+    {{- "cast(" ~ (coterie.interest_units() ** 2) ~ " as double)" -}}
+{% endmacro %}
+
+
 {#
     Shares of a product below this are noise of the projection: `MIN_AFFINITY` of
     `coterie.interests`, which scores alike.
@@ -66,22 +72,6 @@
 {% macro interest_days_from(days, as_of_sql) %}
     {{- coterie.days_after(as_of_sql, -(days | int)) -}}
 {% endmacro %}
-
-
-{# One of the columns `<prefix>_1`, `<prefix>_2`, ... by the number of a topic. #}
-{% macro value_of_topic(prefix, number_sql) %}
-    case {{ number_sql }}
-        {%- for number in coterie.topic_numbers() %}
-        when {{ number }} then {{ prefix }}_{{ number }}
-        {%- endfor %}
-    end
-{%- endmacro %}
-
-
-{# Added up over all topics, with a plus before each. #}
-{% macro sum_of_topics(prefix) %}
-    {%- for number in coterie.topic_numbers() %} + {{ prefix }}_{{ number }}{% endfor -%}
-{%- endmacro %}
 
 
 {# The share of a topic in a customer's evidence, drawn to its share in the shop as if by `prior_weight` actions. #}

@@ -70,7 +70,7 @@
             "resample_count": 5,
             "min_similarity": 0.5,
             "min_stability": 0.7,
-            "lookback_days": 730,
+            "lookback_days": 540,
             "view_days": 90,
             "half_life_days": 180,
             "view_weight": 0.2,

@@ -73,34 +73,18 @@ product_sales as (
 product_topics as (
 
     select
-        topics.topic_number,
+        product_interests.topic_number,
         product_interests.product_id,
         coalesce(products.product_name, product_interests.product_id) as product_name,
         row_number() over (
-            partition by topics.topic_number
+            partition by product_interests.topic_number
             order by
-                round(
-                    {{ coterie.value_of_topic(
-                        'product_interests.interest', 'topics.topic_number'
-                    ) }}
-                    * coalesce(product_sales.line_count, 0),
-                    6
-                ) desc,
-                round(
-                    {{ coterie.value_of_topic(
-                        'product_interests.interest', 'topics.topic_number'
-                    ) }},
-                    6
-                ) desc,
+                round(product_interests.affinity * coalesce(product_sales.line_count, 0), 6) desc,
+                round(product_interests.affinity, 6) desc,
                 product_interests.product_id asc
         ) as product_rank
 
     from {{ ref('int_coterie__product_interests') }} as product_interests
-
-    inner join topics
-        on
-            {{ coterie.value_of_topic('product_interests.interest', 'topics.topic_number') }}
-            > 0
 
     left join product_sales
         on product_interests.product_id = product_sales.product_id
@@ -149,14 +133,14 @@ interested as (
 shop_totals as (
 
     select
-        {%- for number in coterie.topic_numbers() %}
-        sum(evidence_units_{{ number }}) as evidence_units_{{ number }},
-        {%- endfor %}
-        count(*) as row_count
+        topic_number,
+        sum(evidence_units) as evidence_units
 
     from {{ ref('int_coterie__customer_interest_evidence') }}
 
     where is_current
+
+    group by topic_number
 
 ),
 
@@ -174,8 +158,7 @@ published as (
         coalesce(interested.customer_count, 0) as customer_count,
         coalesce(interested.interested_customer_count, 0) as interested_customer_count,
         {{ coterie.ratio(
-            coterie.value_of_topic('shop_totals.evidence_units', 'topics.topic_number'),
-            'nullif(0' ~ coterie.sum_of_topics('shop_totals.evidence_units') ~ ', 0)'
+            'coalesce(shop_totals.evidence_units, 0)', 'sum(shop_totals.evidence_units) over ()'
         ) }} as evidence_share,
         topics.stability,
         topics.is_continuation,
@@ -205,7 +188,8 @@ published as (
 
     cross join versions
 
-    cross join shop_totals
+    left join shop_totals
+        on topics.topic_number = shop_totals.topic_number
 
     left join top_products
         on topics.topic_number = top_products.topic_number

@@ -1,5 +1,4 @@
 {% set interests = coterie.settings('interests') %}
-{% set numbers = coterie.topic_numbers() %}
 {% set view_words = coterie.event_types().view + coterie.event_types().cart %}
 
 with
@@ -15,18 +14,16 @@ as_of as (
 
 ),
 
-products as (
+product_topics as (
 
     -- Shares in whole units, so that sums do not depend on the order of the rows. They fit into
     -- doubles, whose sums are faster than those of long integers and as exact.
     select
         product_id,
         is_current,
-        {%- for number in numbers %}
-        round(interest_{{ number }} * {{ coterie.interest_units() }}) as units_{{ number }},
-        {%- endfor %}
         topic_number,
-        cast(power(2, topic_number) as integer) as topic_flag
+        round(affinity * {{ coterie.interest_units() }}) as affinity_units,
+        case when topic_rank = 1 then 1 else 0 end as main_count
 
     from {{ ref('int_coterie__product_interests') }}
 
@@ -53,19 +50,18 @@ orders as (
 order_topics as (
 
     -- Each line is an action, however many pieces it has. Lines are added up by order first, which
-    -- tells in how many orders a topic is and leaves a third of the rows to join.
+    -- tells in how many orders a topic is.
     select
         order_lines.order_id,
-        products.is_current,
-        {%- for number in numbers %}
-        sum(products.units_{{ number }}) as units_{{ number }},
-        {%- endfor %}
-        bit_or(products.topic_flag) as topic_flags
+        product_topics.is_current,
+        product_topics.topic_number,
+        sum(product_topics.affinity_units) as affinity_units,
+        max(product_topics.main_count) as main_count
 
     from {{ ref('int_coterie__checked_order_lines') }} as order_lines
 
-    inner join products
-        on order_lines.product_id = products.product_id
+    inner join product_topics
+        on order_lines.product_id = product_topics.product_id
 
     cross join as_of
 
@@ -76,7 +72,10 @@ order_topics as (
         and order_lines.ordered_at >= as_of.orders_from
         and order_lines.ordered_at < as_of.as_of_date
 
-    group by order_lines.order_id, products.is_current
+    group by
+        order_lines.order_id,
+        product_topics.is_current,
+        product_topics.topic_number
 
 ),
 
@@ -85,19 +84,19 @@ order_evidence as (
     select
         orders.customer_id,
         order_topics.is_current,
-        {%- for number in numbers %}
-        sum(orders.action_weight * order_topics.units_{{ number }}) as evidence_{{ number }},
-        count(case when order_topics.topic_flags & {{ 2 ** number }} > 0 then 1 end)
-            as order_count_{{ number }},
-        {%- endfor %}
-        count(*) as order_count
+        order_topics.topic_number,
+        sum(orders.action_weight * order_topics.affinity_units) as evidence_units,
+        sum(order_topics.main_count) as order_count
 
     from order_topics
 
     inner join orders
         on order_topics.order_id = orders.order_id
 
-    group by orders.customer_id, order_topics.is_current
+    group by
+        orders.customer_id,
+        order_topics.is_current,
+        order_topics.topic_number
 
 ),
 
@@ -149,22 +148,22 @@ view_evidence as (
 
     select
         customer_views.customer_id,
-        {%- for number in numbers %}
-        sum(customer_views.action_weight * products.units_{{ number }})
-            as evidence_{{ number }},
-        count(case when products.topic_number = {{ number }} then 1 end)
-            as view_count_{{ number }},
-        {%- endfor %}
-        products.is_current
+        product_topics.is_current,
+        product_topics.topic_number,
+        sum(customer_views.action_weight * product_topics.affinity_units) as evidence_units,
+        sum(product_topics.main_count) as view_count
 
     from customer_views
 
-    inner join products
-        on customer_views.product_id = products.product_id
+    inner join product_topics
+        on customer_views.product_id = product_topics.product_id
 
     where customer_views.customer_id is not null
 
-    group by customer_views.customer_id, products.is_current
+    group by
+        customer_views.customer_id,
+        product_topics.is_current,
+        product_topics.topic_number
 
 ),
 
@@ -172,20 +171,19 @@ feedback_evidence as (
 
     select
         feedback.customer_id,
-        {%- for number in numbers %}
+        product_topics.is_current,
+        product_topics.topic_number,
         sum(
             {{ coterie.action_weight(
                 interests.feedback_weight, 'feedback.occurred_at', 'as_of.as_of_date'
             ) }}
-            * products.units_{{ number }}
-        ) as evidence_{{ number }},
-        {%- endfor %}
-        products.is_current
+            * product_topics.affinity_units
+        ) as evidence_units
 
     from {{ ref('int_coterie__feedback') }} as feedback
 
-    inner join products
-        on feedback.product_id = products.product_id
+    inner join product_topics
+        on feedback.product_id = product_topics.product_id
 
     cross join as_of
 
@@ -193,7 +191,10 @@ feedback_evidence as (
         feedback.occurred_at >= as_of.orders_from
         and feedback.occurred_at < as_of.as_of_date
 
-    group by feedback.customer_id, products.is_current
+    group by
+        feedback.customer_id,
+        product_topics.is_current,
+        product_topics.topic_number
 
 ),
 
@@ -201,12 +202,11 @@ evidence as (
 
     select
         customer_id,
-        {%- for number in numbers %}
-        evidence_{{ number }},
-        order_count_{{ number }},
-        0 as view_count_{{ number }},
-        {%- endfor %}
-        is_current
+        is_current,
+        topic_number,
+        evidence_units,
+        order_count,
+        0 as view_count
 
     from order_evidence
 
@@ -214,12 +214,11 @@ evidence as (
 
     select
         customer_id,
-        {%- for number in numbers %}
-        evidence_{{ number }},
-        0 as order_count_{{ number }},
-        view_count_{{ number }},
-        {%- endfor %}
-        is_current
+        is_current,
+        topic_number,
+        evidence_units,
+        0 as order_count,
+        view_count
 
     from view_evidence
 
@@ -227,12 +226,11 @@ evidence as (
 
     select
         customer_id,
-        {%- for number in numbers %}
-        evidence_{{ number }},
-        0 as order_count_{{ number }},
-        0 as view_count_{{ number }},
-        {%- endfor %}
-        is_current
+        is_current,
+        topic_number,
+        evidence_units,
+        0 as order_count,
+        0 as view_count
 
     from feedback_evidence
 
@@ -243,20 +241,21 @@ customer_evidence as (
     -- Whoever only wrote is no customer.
     select
         evidence.customer_id,
-        {%- for number in numbers %}
-        cast(sum(evidence.evidence_{{ number }}) as bigint) as evidence_units_{{ number }},
-        cast(sum(evidence.order_count_{{ number }}) as bigint) as order_count_{{ number }},
-        cast(sum(evidence.view_count_{{ number }}) as bigint)
-            as view_count_{{ number }},
-        {%- endfor %}
-        evidence.is_current
+        evidence.is_current,
+        evidence.topic_number,
+        cast(sum(evidence.evidence_units) as bigint) as evidence_units,
+        cast(sum(evidence.order_count) as bigint) as order_count,
+        cast(sum(evidence.view_count) as bigint) as view_count
 
     from evidence
 
     inner join {{ ref('int_coterie__customers') }} as customers
         on evidence.customer_id = customers.customer_id
 
-    group by evidence.customer_id, evidence.is_current
+    group by
+        evidence.customer_id,
+        evidence.is_current,
+        evidence.topic_number
 
 )
 

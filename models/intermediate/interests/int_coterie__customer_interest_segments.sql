@@ -1,5 +1,4 @@
 {% set numbers = coterie.topic_numbers() %}
-{% set action_units = 'cast(' ~ (coterie.interest_units() ** 2) ~ ' as double)' %}
 
 with
 
@@ -44,7 +43,7 @@ evidence as (
 
     select
         *,
-        0{{ coterie.sum_of_topics('evidence_units') }} as total_units
+        evidence_units / {{ coterie.action_units() }} as evidence
 
     from {{ ref('int_coterie__customer_interest_evidence') }}
 
@@ -56,12 +55,30 @@ shop_shares as (
 
     select
         {%- for number in numbers %}
-        {{ coterie.ratio('sum(evidence_units_' ~ number ~ ')', 'sum(total_units)') }}
-            as share_{{ number }},
+        {{ coterie.ratio(
+            'sum(case when topic_number = ' ~ number ~ ' then evidence_units else 0 end)',
+            'sum(evidence_units)'
+        ) }} as share_{{ number }},
         {%- endfor %}
-        count(*) as customer_count
+        count(*) as row_count
 
     from evidence
+
+),
+
+customer_evidence as (
+
+    select
+        customer_id,
+        {%- for number in numbers %}
+        max(case when topic_number = {{ number }} then evidence else 0 end)
+            as evidence_{{ number }},
+        {%- endfor %}
+        sum(evidence_units) / {{ coterie.action_units() }} as total_evidence
+
+    from evidence
+
+    group by customer_id
 
 ),
 
@@ -70,18 +87,18 @@ affinities as (
     select
         {%- for number in numbers %}
         {{ coterie.shrunk_affinity(
-            'evidence.evidence_units_' ~ number ~ ' / ' ~ action_units,
-            'evidence.total_units / ' ~ action_units,
+            'customer_evidence.evidence_' ~ number,
+            'customer_evidence.total_evidence',
             'shop_shares.share_' ~ number
         ) }} as interest_{{ number }},
         {%- endfor %}
-        evidence.customer_id
+        customer_evidence.customer_id
 
-    from evidence
+    from customer_evidence
 
     cross join shop_shares
 
-    where evidence.total_units > 0
+    where customer_evidence.total_evidence > 0
 
 ),
 

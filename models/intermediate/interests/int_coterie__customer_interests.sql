@@ -1,6 +1,4 @@
 {% set interests = coterie.settings('interests') %}
-{% set numbers = coterie.topic_numbers() %}
-{% set action_units = 'cast(' ~ (coterie.interest_units() ** 2) ~ ' as double)' %}
 
 with
 
@@ -8,9 +6,22 @@ evidence as (
 
     select
         *,
-        0{{ coterie.sum_of_topics('evidence_units') }} as total_units
+        evidence_units / {{ coterie.action_units() }} as evidence
 
     from {{ ref('int_coterie__customer_interest_evidence') }}
+
+),
+
+customer_totals as (
+
+    select
+        customer_id,
+        is_current,
+        sum(evidence_units) / {{ coterie.action_units() }} as total_evidence
+
+    from evidence
+
+    group by customer_id, is_current
 
 ),
 
@@ -18,14 +29,12 @@ shop_totals as (
 
     select
         is_current,
-        {%- for number in numbers %}
-        sum(evidence_units_{{ number }}) as evidence_units_{{ number }},
-        {%- endfor %}
-        sum(total_units) as total_units
+        topic_number,
+        sum(evidence_units) as evidence_units
 
     from evidence
 
-    group by is_current
+    group by is_current, topic_number
 
 ),
 
@@ -52,51 +61,51 @@ topic_shares as (
     select
         topics.*,
         {{ coterie.ratio(
-            coterie.value_of_topic('shop_totals.evidence_units', 'topics.topic_number'),
-            'shop_totals.total_units'
+            'shop_totals.evidence_units',
+            'sum(shop_totals.evidence_units) over (partition by topics.is_current)'
         ) }} as shop_share
 
     from topics
 
     inner join shop_totals
-        on topics.is_current = shop_totals.is_current
-
-),
-
-customer_topics as (
-
-    select
-        evidence.customer_id,
-        topic_shares.is_current,
-        topic_shares.topics_version,
-        topic_shares.topic_number,
-        topic_shares.topic_code,
-        topic_shares.topic_name,
-        topic_shares.shop_share,
-        evidence.total_units / {{ action_units }} as total_evidence,
-        {{ coterie.value_of_topic('evidence.evidence_units', 'topic_shares.topic_number') }}
-        / {{ action_units }} as evidence,
-        {{ coterie.value_of_topic('evidence.order_count', 'topic_shares.topic_number') }}
-            as order_count,
-        {{ coterie.value_of_topic('evidence.view_count', 'topic_shares.topic_number') }}
-            as view_count
-
-    from evidence
-
-    inner join topic_shares
-        on evidence.is_current = topic_shares.is_current
+        on
+            topics.is_current = shop_totals.is_current
+            and topics.topic_number = shop_totals.topic_number
 
 ),
 
 affinities as (
 
     select
-        *,
-        {{ coterie.shrunk_affinity('evidence', 'total_evidence', 'shop_share') }} as affinity
+        evidence.customer_id,
+        evidence.evidence,
+        evidence.order_count,
+        evidence.view_count,
+        topic_shares.is_current,
+        topic_shares.topics_version,
+        topic_shares.topic_number,
+        topic_shares.topic_code,
+        topic_shares.topic_name,
+        topic_shares.shop_share,
+        {{ coterie.shrunk_affinity(
+            'evidence.evidence', 'customer_totals.total_evidence', 'topic_shares.shop_share'
+        ) }} as affinity
 
-    from customer_topics
+    from evidence
 
-    where evidence >= {{ interests.min_evidence }} and shop_share > 0
+    inner join customer_totals
+        on
+            evidence.customer_id = customer_totals.customer_id
+            and evidence.is_current = customer_totals.is_current
+
+    inner join topic_shares
+        on
+            evidence.is_current = topic_shares.is_current
+            and evidence.topic_number = topic_shares.topic_number
+
+    where
+        evidence.evidence >= {{ interests.min_evidence }}
+        and topic_shares.shop_share > 0
 
 ),
 
@@ -110,6 +119,7 @@ customer_interests as (
         topic_number,
         topic_code,
         topic_name,
+        shop_share,
         affinity,
         round(affinity / shop_share, 6) as lift,
         round(evidence, 6) as evidence,

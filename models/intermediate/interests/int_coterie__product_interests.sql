@@ -75,7 +75,7 @@ large as (
 
 ),
 
-affinities as (
+product_interests as (
 
     select
         topics_version,
@@ -89,24 +89,6 @@ affinities as (
         ) as topic_rank
 
     from large
-
-),
-
-product_interests as (
-
-    select
-        topics_version,
-        is_current,
-        product_id,
-        {%- for number in coterie.topic_numbers() %}
-        max(case when topic_number = {{ number }} then affinity else 0 end)
-            as interest_{{ number }},
-        {%- endfor %}
-        max(case when topic_rank = 1 then topic_number end) as topic_number
-
-    from affinities
-
-    group by topics_version, is_current, product_id
 
 )
 
