@@ -95,11 +95,11 @@
         ) }}
     {% endif %}
     {% set numbers = [
-        "min_similarity", "min_stability", "lookback_days", "view_days", "half_life_days", "view_weight",
-        "feedback_weight", "prior_weight", "min_evidence", "product_limit", "comment_limit", "max_terms",
+        "min_similarity", "min_stability", "min_fit", "lookback_days", "view_days", "half_life_days",
+        "view_weight", "feedback_weight", "prior_weight", "min_evidence", "product_limit", "comment_limit", "max_terms",
         "terms_per_topic", "resample_count", "min_product_count"
     ] %}
-    {% set may_be_zero = ["min_similarity", "min_stability", "view_weight", "feedback_weight", "comment_limit"] %}
+    {% set may_be_zero = ["min_similarity", "min_stability", "min_fit", "view_weight", "feedback_weight", "comment_limit"] %}
     {% for name in numbers %}
         {% set value = settings[name] %}
         {% if value is not number or value is boolean or value < 0 or (value == 0 and name not in may_be_zero) %}

@@ -27,7 +27,7 @@
     {% if topic == "interests" %}
         {# What scores alone depend on needs no new fit. #}
         {% for name in [
-            "min_stability", "lookback_days", "view_days", "half_life_days", "view_weight", "feedback_weight",
+            "min_stability", "min_fit", "lookback_days", "view_days", "half_life_days", "view_weight", "feedback_weight",
             "prior_weight", "min_evidence"
         ] %}
             {% do chosen.pop(name, none) %}

@@ -70,6 +70,7 @@
             "resample_count": 5,
             "min_similarity": 0.5,
             "min_stability": 0.7,
+            "min_fit": 0.1,
             "lookback_days": 540,
             "view_days": 90,
             "half_life_days": 180,

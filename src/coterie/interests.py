@@ -358,7 +358,7 @@ def fit_topics(
     return pa.concat_tables(fitted).combine_chunks()
 
 
-def score_products(documents: pa.Table, topics: pa.Table) -> pa.Table:
+def score_products(documents: pa.Table, topics: pa.Table, min_fit: float = 0.1) -> pa.Table:
     """Tell how much products are about topics, as the SQL of `int_coterie__product_interests` does.
 
     Parameters
@@ -367,6 +367,9 @@ def score_products(documents: pa.Table, topics: pa.Table) -> pa.Table:
         As for `fit_topics`.
     topics : pa.Table
         The rows of one version of `TOPICS_SCHEMA`.
+    min_fit : float
+        Products whose scores together are under this share of the length of their terms are of no
+        topic.
 
     Returns
     -------
@@ -377,20 +380,28 @@ def score_products(documents: pa.Table, topics: pa.Table) -> pa.Table:
     source = "text" if topics["method"][0].as_py() == "nmf" else "category"
     documents = documents.filter(pc.equal(documents["source_name"], source))
     weights: dict[str, dict[str, float]] = {}
+    idf: dict[str, float] = {}
     for row in topics.select(["topic_code", "term", "idf", "score_weight"]).to_pylist():
         of_term = weights.setdefault(row["term"], {})
-        of_term[row["topic_code"]] = row["idf"] * row["score_weight"]
+        of_term[row["topic_code"]] = row["score_weight"]
+        idf[row["term"]] = row["idf"]
     scores: dict[str, dict[str, float]] = {}
+    squares: dict[str, float] = {}
     for row in documents.sort_by([("product_id", "ascending"), ("term", "ascending")]).to_pylist():
-        of_product = scores.setdefault(row["product_id"], {})
-        for topic, weight in weights.get(row["term"], {}).items():
-            of_product[topic] = (
-                of_product.get(topic, 0.0) + (1 + np.log(row["term_count"])) * weight
-            )
+        if row["term"] not in weights:
+            continue
+        product = row["product_id"]
+        weighted = (1 + np.log(row["term_count"])) * idf[row["term"]]
+        squares[product] = squares.get(product, 0.0) + weighted**2
+        of_product = scores.setdefault(product, {})
+        for topic, weight in weights[row["term"]].items():
+            of_product[topic] = of_product.get(topic, 0.0) + weighted * weight
     rows = []
     for product, of_product in scores.items():
         positive = {topic: max(round(score, 9), 0.0) for topic, score in of_product.items()}
         total = sum(positive.values())
+        if round(total / np.sqrt(squares[product]), 9) < min_fit:
+            continue
         large = {t: s / total for t, s in positive.items() if s > 0 and s >= MIN_AFFINITY * total}
         rows += [(product, topic, share / sum(large.values())) for topic, share in large.items()]
     rows.sort()

@@ -1,3 +1,5 @@
+{% set interests = coterie.settings('interests') %}
+
 with
 
 weights as (
@@ -51,6 +53,43 @@ scores as (
 
 ),
 
+known_terms as (
+
+    select distinct
+        topics_version,
+        source_name,
+        term,
+        idf
+
+    from weights
+
+),
+
+lengths as (
+
+    -- How much the words say that a topic could be told by.
+    select
+        known_terms.topics_version,
+        product_terms.product_id,
+        sqrt(
+            sum(
+                power(
+                    (1 + ln(cast(product_terms.term_count as double))) * known_terms.idf, 2
+                )
+            )
+        ) as vector_length
+
+    from {{ ref('int_coterie__product_terms') }} as product_terms
+
+    inner join known_terms
+        on
+            product_terms.term = known_terms.term
+            and product_terms.source_name = known_terms.source_name
+
+    group by known_terms.topics_version, product_terms.product_id
+
+),
+
 positive as (
 
     select
@@ -65,13 +104,23 @@ positive as (
 
 large as (
 
+    -- What little a product shares with any topic says nothing, and shares of it would say it loud.
     select
-        *,
-        sum(score) over (partition by topics_version, product_id) as total_large_score
+        positive.*,
+        sum(positive.score) over (
+            partition by positive.topics_version, positive.product_id
+        ) as total_large_score
 
     from positive
 
-    where score >= {{ coterie.min_product_affinity() }} * total_score
+    inner join lengths
+        on
+            positive.topics_version = lengths.topics_version
+            and positive.product_id = lengths.product_id
+
+    where
+        positive.score >= {{ coterie.min_product_affinity() }} * positive.total_score
+        and round(positive.total_score / lengths.vector_length, 9) >= {{ interests.min_fit }}
 
 ),
 
