@@ -220,3 +220,18 @@ def test_online_retail_reconciles_from_the_file(online_retail):
     assert (net >= 0).all()
     assert mart["n"] == (net > 0).sum()
     assert cents(mart["amount"]) == sum(net)
+
+
+def test_further_attributes_group_customers(every_input):
+    """A number in a column of the shop's own name is read as text; who has none is unknown."""
+    groups = every_input.query(
+        "select customer_groups.group_code, attributes.city "
+        "from {int_coterie__customer_groups} as customer_groups "
+        "left join {int_coterie__customer_attributes} as attributes "
+        "on customer_groups.customer_id = attributes.customer_id "
+        "where customer_groups.attribute_name = 'household_size'"
+    )
+    sizes = 1 + groups["city"].str.len() % 4
+    expected = [str(int(size)) if size == size else "unknown" for size in sizes]
+    assert groups["group_code"].tolist() == expected
+    assert groups["group_code"].nunique() > 2

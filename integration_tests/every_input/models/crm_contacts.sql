@@ -10,7 +10,8 @@ crm_contacts as (
 
     select * rename (
         customer_id as contact_code
-    )
+    ),
+        1 + length(city) % 4 as persons
 
     from customers
 

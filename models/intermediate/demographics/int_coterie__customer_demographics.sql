@@ -4,11 +4,11 @@
 {% set phrases = [] %}
 {% set equalities = [] %}
 {% for attribute in attributes %}
-    {% set group = 'group_' ~ loop.index %}
-    {% do groups.append(group) %}
-    {% do phrases.append(coterie.group_words(attribute, group)) %}
-    {% do equalities.append('wide_groups.' ~ group ~ ' = segments.' ~ group) %}
+{% do groups.append('group_' ~ loop.index) %}
+{% do phrases.append(coterie.group_words(attribute, groups[-1])) %}
+{% do equalities.append('wide_groups.' ~ groups[-1] ~ ' = segments.' ~ groups[-1]) %}
 {% endfor %}
+{% set code = groups | join(" || '__' || ") %}
 {# A shop's own word for one attribute could else be one of ours. #}
 {% set prefix = attributes[0] ~ '_' if attributes | length == 1 else '' %}
 
@@ -87,10 +87,7 @@ segments as (
         case
             when is_folded then 'other'
             when is_unknown then 'unknown'
-            else
-                lower(
-                    replace('{{ prefix }}' || {{ groups | join(" || '__' || ") }}, ' ', '_')
-                )
+            else lower(replace('{{ prefix }}' || {{ code }}, ' ', '_'))
         end as segment_code,
         case
             when is_folded then 'Small groups'
