@@ -46,8 +46,8 @@
             "spline_c": 0.2,
             "min_member_count": 50,
             "min_members_to_boost": 300,
-            "sample_customer_limit": 10000,
-            "sample_member_limit": 5000,
+            "sample_customer_limit": 5000,
+            "sample_member_limit": 2000,
             "max_rank": 10000
         },
         "demographics": {

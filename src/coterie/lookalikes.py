@@ -97,8 +97,8 @@ class MemberCenters:
     def fit(cls, scaled: np.ndarray, max_centers: int) -> MemberCenters | None:
         """Find the centers of members; None where nobody has a value in all features.
 
-        There are as many centers, up to `max_centers`, as each lower the sum of squares by a
-        fifth and have 25 members each on average.
+        There are as many centers, up to `max_centers`, as each lower the sum of squares by
+        two fifths and have 25 members each on average.
 
         Parameters
         ----------
@@ -116,8 +116,8 @@ class MemberCenters:
         for count in range(2, max_centers + 1):
             if len(rows) < MEMBERS_A_CENTER * count or distinct_count < count:
                 break
-            found = KMeans(n_clusters=count, n_init=10, random_state=0, tol=0).fit(rows)
-            if not found.inertia_ < 0.8 * inertia:
+            found = KMeans(n_clusters=count, n_init=3, random_state=0, tol=0).fit(rows)
+            if not found.inertia_ < 0.6 * inertia:
                 break
             centers, inertia = found.cluster_centers_, float(found.inertia_)
         centers = tables.round_significant(centers[np.lexsort(centers.T[::-1])])

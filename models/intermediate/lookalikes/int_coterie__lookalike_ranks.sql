@@ -73,17 +73,15 @@ customer_features as (
 
 {{ coterie.binned_customers(features, bins='lookalike_bins') }},
 
-weight_rows as (
+weights as (
 
-    -- Whole billionths add up exactly, in whatever order.
+    -- Whole billionths add up exactly, in whatever order. One row for each audience, as few have
+    -- to be looked through for each customer.
     select
         fitted.audience_code,
-        features.place,
-        fitted.bin,
-        cast(round(fitted.weight * 1e9) as bigint) as weight,
-        row_number() over (
-            order by fitted.audience_code, features.place, fitted.bin
-        ) as item
+        {{ coterie.ordered_list(
+            'cast(round(fitted.weight * 1e9) as bigint)', 'features.place, fitted.bin'
+        ) }} as weights
 
     from fitted
 
@@ -92,52 +90,19 @@ weight_rows as (
 
     where fitted.part = 'weight'
 
-),
-
-audience_starts as (
-
-    select
-        audience_code,
-        min(item) - 1 as audience_start
-
-    from weight_rows
-
-    group by audience_code
-
-),
-
-weights as (
-
-    -- One row: what is joined to it is not copied for each customer.
-    select {{ coterie.ordered_list('weight', 'item') }} as weights from weight_rows
-
-),
-
-scored_items as (
-
-    select
-        audience_starts.audience_code,
-        binned.customer_id,
-        {%- for feature in features %}
-        cast(audience_starts.audience_start + binned.item_{{ loop.index }} as integer)
-            as item_{{ loop.index }}{{ ',' if not loop.last }}
-        {%- endfor %}
-
-    from binned
-
-    cross join audience_starts
+    group by fitted.audience_code
 
 ),
 
 model_scores as (
 
     select
-        scored_items.audience_code,
-        scored_items.customer_id,
-        {{ coterie.summed_weights('weights.weights', 'scored_items.item_', features | length) }}
+        weights.audience_code,
+        binned.customer_id,
+        {{ coterie.summed_weights('weights.weights', 'binned.item_', features | length) }}
             as points
 
-    from scored_items
+    from binned
 
     cross join weights
 
