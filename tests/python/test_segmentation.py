@@ -120,23 +120,32 @@ def test_any_data_gives_used_segments_and_nearest_centers(X, scaling, n_clusters
 def test_scaling_is_log_median_and_quartiles_with_a_clip():
     X = np.expm1(np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [50.0], [2.0]]))
     segmenter = CustomerSegmenter(n_clusters=1, clip=2.0).fit(X)
-    assert segmenter.location_[0] == pytest.approx(2)
-    assert segmenter.scale_[0] == pytest.approx(3)
-    assert segmenter.transform(np.expm1([[2.0]]))[0, 0] == pytest.approx(
+    # Half of the sevenths of a value lie below it: 2 is at 3/7, 3 at 4.5/7, and 2 + 1/3 halfway.
+    assert segmenter.location_[0] == pytest.approx(2 + 1 / 3)
+    assert segmenter.scale_[0] == pytest.approx(3.75 - (1 + 1 / 6))
+    scaled = (np.array([0, 1, 2, 2, 3, 4]) - 7 / 3) / (31 / 12)
+    assert segmenter.cluster_centers_[0, 0] == pytest.approx(np.mean([*scaled, 2]))
+    assert segmenter.transform(np.expm1([[7 / 3]]))[0, 0] == pytest.approx(
         abs(segmenter.cluster_centers_[0, 0])
-    )
-    assert segmenter.cluster_centers_[0, 0] == pytest.approx(
-        np.mean([-2 / 3, -1 / 3, 0, 1 / 3, 2 / 3, 2, 0])
     )
     standard = CustomerSegmenter(n_clusters=1, scaling="standard").fit(X)
     assert standard.location_[0] == pytest.approx(signed_log1p(X).mean())
     assert standard.scale_[0] == pytest.approx(signed_log1p(X).std())
 
 
-def test_a_sparse_feature_is_scaled_by_its_deviation_and_a_constant_by_1():
+def test_quartiles_of_a_count_do_not_jump_with_one_customer():
+    orders = np.repeat([1.0, 2.0, 3.0], [50, 50, 100])
+    scales = [
+        CustomerSegmenter(n_clusters=1).fit(np.r_[orders, [extra]][:, np.newaxis]).scale_[0]
+        for extra in (1.0, 3.0)
+    ]
+    assert scales[0] == pytest.approx(scales[1], rel=0.02)
+
+
+def test_a_sparse_feature_is_scaled_without_its_zeros_alone_and_a_constant_by_1():
     X = np.column_stack([np.repeat([0.0, 5.0], [90, 10]), np.full(100, 7.0)])
     segmenter = CustomerSegmenter(n_clusters=2).fit(X)
-    assert segmenter.scale_[0] == pytest.approx(1.349 * np.log1p(X[:, 0]).std())
+    assert segmenter.scale_[0] == pytest.approx(np.log(6) * (0.75 - 0.45) / 0.5)
     assert segmenter.scale_[1] == 1
     assert np.bincount(segmenter.labels_).tolist() == [10, 90]
 

@@ -8,8 +8,6 @@ import numpy as np
 
 from coterie import tables
 
-# The interquartile range of a normal distribution in standard deviations.
-NORMAL_IQR = 1.349
 # The level that stands for rare and unseen texts of a category, and for none.
 OTHER_LEVEL = ""
 
@@ -37,22 +35,17 @@ def location_and_scale(
     Returns
     -------
     location, scale : ndarray of float64, shape (f,)
-        Where the interquartile range is 0, 1.349 standard deviations take its place; a constant
-        has scale 1.
+        A constant has scale 1.
     """
     logs = signed_log1p(rows)
-    mean = np.average(logs, axis=0, weights=counts)
-    deviation = np.sqrt(np.average((logs - mean) ** 2, axis=0, weights=counts))
-    # The deviation of a constant is a rounding error, not a scale.
-    deviation[np.ptp(logs, axis=0) == 0] = 0.0
     if scaling == "standard":
-        location, scale = mean, deviation
+        location = np.average(logs, axis=0, weights=counts)
+        scale = np.sqrt(np.average((logs - location) ** 2, axis=0, weights=counts))
     else:
         quartiles = np.array([_quartiles(column, counts) for column in logs.T])
-        location = quartiles[:, 1]
-        scale = quartiles[:, 2] - quartiles[:, 0]
-        scale = np.where(scale > 0, scale, NORMAL_IQR * deviation)
-    scale = np.where(scale > 0, scale, 1.0)
+        location, scale = quartiles[:, 1], quartiles[:, 2] - quartiles[:, 0]
+    # The deviation of a constant is a rounding error, not a scale.
+    scale = np.where((np.ptp(logs, axis=0) > 0) & (scale > 0), scale, 1.0)
     return tables.round_significant(location), tables.round_significant(scale)
 
 

@@ -60,8 +60,8 @@ class CustomerSegmenter(
         covariances), ward (Ward 1963) or hdbscan (Campello, Moulavi & Sander 2013). Bisection and
         Ward find starts, which k-means then moves until they stand.
     scaling : {"robust", "standard"}, default="robust"
-        Median and interquartile range, or mean and standard deviation. Where the interquartile
-        range is 0, 1.349 standard deviations take its place; a constant feature has scale 1.
+        Median and interquartile range of the mid-distribution function (Ma, Genton & Parzen
+        2011), or mean and standard deviation; a constant feature has scale 1.
     clip : float, default=3.0
         Largest absolute scaled value.
     families : mapping of str to str, optional
