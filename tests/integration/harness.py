@@ -50,6 +50,7 @@ STATE_TABLES = (
     "int_coterie__gate_results",
     "int_coterie__published_predictions",
     "int_coterie__rfm_cut_points",
+    "int_coterie__interest_topics",
 )
 
 #: The only clock in the house: left out of comparisons.

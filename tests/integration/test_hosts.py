@@ -23,7 +23,16 @@ RFM_CODES = {
     "prospect",
 }
 
-INPUTS = ["orders", "customers", "order_lines", "products", "events", "identities", "messages"]
+INPUTS = [
+    "orders",
+    "customers",
+    "order_lines",
+    "products",
+    "events",
+    "identities",
+    "messages",
+    "feedback",
+]
 
 BUILT = ["odd_names", "every_input", "own_schemas", "scattered_inputs"]
 
@@ -41,6 +50,8 @@ MARTS = {
     "coterie__model_curves",
     "coterie__model_features",
     "coterie__prediction_outcomes",
+    "coterie__interest_topics",
+    "coterie__customer_interests",
 }
 
 
@@ -195,6 +206,7 @@ def test_every_input_is_read_whole(every_input, name):
         "events": "web_hits",
         "identities": "web_logins",
         "messages": "mail_sends",
+        "feedback": "shop_reviews",
     }
     given = every_input.value(f"select count(*) from {{{theirs[name]}}}")
     staged = every_input.value(f"select count(*) from {{stg_coterie__{name}}}")
@@ -374,6 +386,7 @@ def assert_topics_are_off(host, topics):
     assert ("coterie__customer_segments" in relations) == ("segmentation" not in topics)
     assert ("int_coterie__customer_nbd" in relations) == ("lifetime_value" not in topics)
     assert ("coterie__customer_predictions" in relations) == ("propensity" not in topics)
+    assert ("coterie__customer_interests" in relations) == ("interests" not in topics)
 
 
 @pytest.mark.matrix

@@ -78,6 +78,7 @@ FITTED = [
     "int_coterie__propensity_backtests",
     "int_coterie__backtest_intervals",
     "int_coterie__segment_centers",
+    "int_coterie__interest_topics",
 ]
 
 
