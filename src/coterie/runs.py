@@ -25,7 +25,8 @@ def read_run(
     as_of : pa.Table
         At most one row: as_of_date, data_through, first_ordered_on.
     topic : str
-        ``feature_bins``, ``lifetime_value``, ``propensity``, ``segmentation`` or ``value``.
+        ``feature_bins``, ``interests``, ``lifetime_value``, ``propensity``, ``segmentation`` or
+        ``value``.
 
     Returns
     -------
