@@ -215,8 +215,9 @@ published as (
         cast(null as double) as stability,
         false as is_continuation,
         'disabled' as topic_status,
-        'There are no topics: no product has words in its name or reviews, or a category. Map '
-        || 'product_name or category of the input products.' as status_words
+        'There are no topics of this date: no product has words in its name or reviews, or a '
+        || 'category, or none were fitted by then with the settings of today. Map product_name or '
+        || 'category of the input products.' as status_words
 
     from as_of
 

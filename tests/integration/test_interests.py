@@ -185,7 +185,7 @@ def test_topics_add_up(every_input):
 def test_a_shop_without_products_has_no_topics_and_says_why(dirty_shop):
     topics = dirty_shop.host.table("coterie__interest_topics")
     assert topics[["topic_code", "topic_status"]].to_numpy().tolist() == [["none", "disabled"]]
-    assert "Map product_name or category" in topics["status_words"].iloc[0]
+    assert "Map product_name or category of the input products" in topics["status_words"].iloc[0]
     assert dirty_shop.host.table("coterie__customer_interests").empty
     segments = dirty_shop.host.table("int_coterie__customer_interest_segments")
     assert len(segments) > 0

@@ -17,6 +17,8 @@ PROPENSITY_FEATURES = "coterie.propensity_features()"
 REASON_FEATURES = "coterie.reason_features()"
 LIFETIME_VALUE = 'coterie.settings("lifetime_value")'
 RFM = 'coterie.settings("rfm")'
+INTERESTS = 'coterie.settings("interests")'
+FIT_INTERESTS = 'fromjson(coterie.fit_settings("interests"))'
 
 #: Reads [call of a macro, vars] pairs and writes what each call returns, or the refusal. The
 #: macros are parsed once; a compile leaves its traces in the manifest, so each has a copy.
@@ -225,6 +227,26 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
         {"coterie__margin_rate": 40},
         ("coterie__margin_rate", "from -1 to 1 such as 0.4", "it is '40'"),
     ),
+    "more topics than there are numbers": (
+        INTERESTS,
+        {"coterie__interests": {"max_topics": 13}},
+        ("coterie__interests has max_topics: 13", "a whole number from 2 to 12"),
+    ),
+    "fewer topics at most than at least": (
+        INTERESTS,
+        {"coterie__interests": {"max_topics": 5}},
+        ("coterie__interests has min_topics 8 above max_topics 5",),
+    ),
+    "half-life of nothing": (
+        INTERESTS,
+        {"coterie__interests": {"half_life_days": 0}},
+        ("coterie__interests has half_life_days: 0", "a number above 0"),
+    ),
+    "stop words that are no list": (
+        INTERESTS,
+        {"coterie__interests": {"stop_words": "vintage"}},
+        ("must hold a list under stop_words such as [vintage]", "'vintage'"),
+    ),
 }
 
 #: What is asked without a refusal.
@@ -253,6 +275,15 @@ TAKEN: dict[str, tuple[str, Given]] = {
         "coterie.value_horizons()",
         {"coterie__lifetime_value": {"horizon_days": [273, 90]}},
     ),
+    "interests fit": (FIT_INTERESTS, {}),
+    "interests fit with other scores": (
+        FIT_INTERESTS,
+        {
+            "coterie__interests": {"half_life_days": 90, "view_weight": 0, "min_fit": 0.2},
+            "coterie__rfm_lookback_days": 100,
+        },
+    ),
+    "interests fit with other topics": (FIT_INTERESTS, {"coterie__interests": {"max_topics": 9}}),
     "features": (PROPENSITY_FEATURES, {}),
     "features without lifetime value": (
         PROPENSITY_FEATURES,
@@ -438,6 +469,12 @@ def test_cut_points_are_read_as_the_boundaries_of_the_scores_from_2_to_5(taken):
 
 def test_values_of_a_quarter_and_a_year_are_always_among_the_horizons(taken):
     assert taken("further horizon") == [90, 273, 365]
+
+
+def test_topics_are_fitted_anew_for_what_changes_them_alone(taken):
+    shipped = taken("interests fit")
+    assert taken("interests fit with other scores") == shipped
+    assert taken("interests fit with other topics") == shipped | {"max_topics": 9}
 
 
 def test_a_topic_that_is_off_gives_no_features(taken):
