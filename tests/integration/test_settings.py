@@ -499,5 +499,5 @@ def test_what_nobody_can_act_on_is_no_reason(taken):
 
 
 def test_customers_are_grouped_by_the_attributes_that_are_asked_for(taken):
-    assert taken["demographics"] == ["age_band", "gender", "country_code", "region"]
-    assert taken["further attributes"] == ["income_band", "age_band"]
+    assert taken("demographics") == ["age_band", "gender", "country_code", "region"]
+    assert taken("further attributes") == ["income_band", "age_band"]
