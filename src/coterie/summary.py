@@ -13,12 +13,13 @@ import pandas as pd
 SEGMENTS = """
     select
         segment_name as segment,
-        customer_count as customers,
+        coalesce(cast(customer_count as varchar), 'few') as customers,
         printf('%5.1f %%', 100 * customer_share) as "of customers",
         printf('%5.1f %%', 100 * revenue_share) as "of revenue"
     from {schema}.coterie__segment_profiles
     where segmentation_name = $segmentation
-    order by revenue_share desc, customer_count desc
+    order by revenue_share desc nulls last, customer_count desc nulls last, segment_name
+    limit 12
 """
 
 SCORES = """
