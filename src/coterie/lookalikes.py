@@ -172,7 +172,10 @@ def folded_auc(is_member: np.ndarray, score: np.ndarray, fold: np.ndarray) -> Au
     """Average the AUC over folds, each weighing by its members.
 
     Scores of two folds come from two fits and are never compared. A fold with fewer than two
-    members or others does not count.
+    members or others does not count. The fits share most of their rows, so that the folds are no
+    independent evidence: members who are alike by chance raise the AUC of each other's folds.
+    The variance is therefore that of the folds times 1 + k / (k - 1) (Nadeau & Bengio 2003,
+    "Inference for the generalization error", section 3.1).
 
     Parameters
     ----------
@@ -198,7 +201,8 @@ def folded_auc(is_member: np.ndarray, score: np.ndarray, fold: np.ndarray) -> Au
     weight, value, variance = np.array(found).T
     share = weight / weight.sum()
     auc = float(share @ value)
-    half_width = NORMAL_QUANTILE * float(np.sqrt(share**2 @ variance))
+    dependence = 1 + FOLD_COUNT / (FOLD_COUNT - 1)
+    half_width = NORMAL_QUANTILE * float(np.sqrt(dependence * (share**2 @ variance)))
     return Auc(auc, max(0.0, auc - half_width), min(1.0, auc + half_width))
 
 
