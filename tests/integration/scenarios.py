@@ -52,7 +52,15 @@ ONE_THREAD_ELSEWHERE = {
 #: For builds of which only the tables count: the data tests cost as much time as the models.
 WITHOUT_TESTS = ("--exclude-resource-type", "test")
 
-TOPICS = ("rfm", "segmentation", "lifetime_value", "propensity", "demographics", "interests")
+TOPICS = (
+    "rfm",
+    "segmentation",
+    "lifetime_value",
+    "propensity",
+    "demographics",
+    "interests",
+    "lookalikes",
+)
 
 #: What it takes to open a gate.
 ENOUGH_ROWS = {"coterie__training_row_limit": 25_000}

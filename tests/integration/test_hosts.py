@@ -387,6 +387,7 @@ def assert_topics_are_off(host, topics):
     assert ("int_coterie__customer_nbd" in relations) == ("lifetime_value" not in topics)
     assert ("coterie__customer_predictions" in relations) == ("propensity" not in topics)
     assert ("coterie__customer_interests" in relations) == ("interests" not in topics)
+    assert ("coterie__lookalikes" in relations) == ("lookalikes" not in topics)
 
 
 @pytest.mark.matrix
