@@ -117,9 +117,9 @@ compared_cells as (
 
 tested_cells as (
 
-    -- The test is the one of two shares with their pooled variance, corrected for continuity (Yates
-    -- 1934), where both sides expect five buyers and five who do not buy; the interval is that of the
-    -- log ratio of two shares (Katz 1978).
+    -- The test is the one of two shares with their pooled variance, corrected for continuity
+    -- (Yates 1934), where both sides expect five buyers and five who do not buy; the interval is
+    -- that of the log ratio of two shares (Katz 1978).
     select
         *,
         case
