@@ -1,5 +1,7 @@
 {{ config(incremental_strategy='replace_date', incremental_predicates=['valid_from_on']) }}
 
+-- depends_on: {{ ref('int_coterie__as_of') }}
+
 {% set has_clusters = coterie.is_topic_enabled('segmentation') %}
 
 with
