@@ -274,15 +274,19 @@ seed_audience_days as (
 
 feedback_days as (
 
+    -- Who only writes is no customer of ours.
     select
         cast(feedback.occurred_at as date) as happened_on,
         count(*) as row_count,
-        count(unknown_customers.customer_id) as unknown_customer_row_count
+        count(case when customer_attributes.customer_id is null then 1 end)
+            as unknown_customer_row_count
 
     from {{ ref('int_coterie__feedback') }} as feedback
 
-    left join unknown_customers
-        on feedback.customer_id = unknown_customers.customer_id
+    left join {{ ref('int_coterie__customer_attributes') }} as customer_attributes
+        on
+            feedback.customer_id = customer_attributes.customer_id
+            and customer_attributes.is_first
 
     group by cast(feedback.occurred_at as date)
 
