@@ -1,4 +1,5 @@
 import datetime
+import functools
 import os
 import pathlib
 import re
@@ -16,14 +17,25 @@ from threadpoolctl import threadpool_limits
 from coterie.segmentation import (
     SEGMENTS_SCHEMA,
     CustomerSegmenter,
+    bootstrap_agreement,
     elbow,
     fit_segments,
+    fitting,
     segment_description,
     segment_names,
     signed_log1p,
 )
 
 DAY = datetime.date(2024, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def _few_refits(monkeypatch):
+    """How stable a fit is does not matter here; two refits in place of twenty save time."""
+    few = functools.partial(bootstrap_agreement, refit_count=2)
+    monkeypatch.setattr(fitting, "bootstrap_agreement", few)
+
+
 RFM = ["days_since_last_order", "order_count_365d", "net_amount_365d"]
 SETTINGS = {
     "segmentation_name": "default",
@@ -198,7 +210,7 @@ def fit(table, stored=None, as_of_date=DAY, **changed):
     return fit_segments(table, stored, as_of_date=as_of_date, settings={**SETTINGS, **changed})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def segments():
     return fit(sample())
 

@@ -1,6 +1,7 @@
 """Segments that stay: algorithms, categories, versions, lineage and quality."""
 
 import datetime
+import functools
 import logging
 
 import duckdb
@@ -24,6 +25,7 @@ from coterie.segmentation import (
     explained_share,
     feature_weights,
     fit_segments,
+    fitting,
     jaccard,
     lineage_rows,
     match_segments,
@@ -33,6 +35,15 @@ from coterie.segmentation import (
 )
 
 DAY = datetime.date(2024, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def _few_refits(monkeypatch):
+    """Four refits in place of twenty tell what is stable here, and save time."""
+    few = functools.partial(bootstrap_agreement, refit_count=4)
+    monkeypatch.setattr(fitting, "bootstrap_agreement", few)
+
+
 MONTH = datetime.timedelta(days=30)
 RFM = ["days_since_last_order", "order_count_365d", "net_amount_365d"]
 # days, orders, net amount: loyal, slipping, recent one-time, lapsing one-time
@@ -337,7 +348,7 @@ def test_where_none_is_stable_the_most_stable_is_kept():
 # ---- versions that follow each other ------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def first():
     sample = table(shop(noise=0.3)[0])
     return sample, fit(sample)
