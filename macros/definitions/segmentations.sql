@@ -58,6 +58,13 @@
             ~ "[order_count_365d]."
         ) }}
     {% endif %}
+    {% if segmentation.family_weights is none %}
+        {# Orders and money say much the same, so recency counts more, where families are not chosen. #}
+        {% set is_rfm = not segmentation.families and "days_since_last_order" in segmentation.features %}
+        {% do segmentation.update(
+            {"family_weights": {"days_since_last_order": 1.5} if is_rfm else {}}
+        ) %}
+    {% endif %}
     {% set numbers, categories, interests = [], [], [] %}
     {% set attributes = coterie.demographic_attributes() %}
     {% for feature in segmentation.features %}
@@ -92,12 +99,12 @@
     {{ return({
         "features": ["days_since_last_order", "order_count_365d", "net_amount_365d"],
         "families": {},
-        "family_weights": {},
+        "family_weights": none,
         "algorithm": "kmeans",
         "n_clusters": "auto",
         "min_clusters": 4,
         "max_clusters": 6,
-        "scaling": "robust",
+        "scaling": "standard",
         "clip": 3.0,
         "min_customer_count": 50,
         "sample_customer_limit": 20000,
