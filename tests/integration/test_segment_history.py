@@ -56,8 +56,10 @@ def test_changed_rows_of_a_date_replace_its_history(moving_segments):
     before, after = moving_segments.second_again, moving_segments.second_changed
     late = set(moving_segments.late["customer_id"])
     assert not same_rows(before[STATES], after[STATES])
-    date = pd.Timestamp(SEGMENT_DATES[1])
-    older = [built[STATES].query("valid_from_on < @date") for built in (before, after)]
+    older = [
+        built[STATES][built[STATES]["valid_from_on"] < SEGMENT_DATES[1]]
+        for built in (before, after)
+    ]
     assert same_rows(*older)
     changed = codes(before).compare(codes(after)).index.get_level_values("customer_id")
     assert late & set(changed)
@@ -100,7 +102,7 @@ def test_a_build_as_of_an_older_date_writes_nothing_and_sees_the_past(moving_seg
     third, back = moving_segments.third, moving_segments.back_again
     assert same_rows(third[STATES], back[STATES])
     date = pd.Timestamp(SEGMENT_DATES[1])
-    then = third[STATES].query("valid_from_on <= @date").sort_values("valid_from_on")
+    then = third[STATES][third[STATES]["valid_from_on"] <= date].sort_values("valid_from_on")
     then = then.groupby(KEY)["segment_code"].last().sort_index()
     now = codes(back)
     both = then.index.intersection(now.index)
