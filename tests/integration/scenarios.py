@@ -649,6 +649,40 @@ def build_moving_segments(host: Host) -> SimpleNamespace:
     return story
 
 
+#: Every algorithm on numbers and a category, however stable it is.
+EVERY_ALGORITHM = ("kmeans", "bisecting_kmeans", "gaussian_mixture", "ward", "hdbscan")
+
+
+def build_every_algorithm(host: Host) -> Host:
+    """Build one segmentation by each algorithm for 10,000 customers."""
+    orders = simulate_orders(10_000, seed=25)
+    ids = orders["customer_id"].drop_duplicates()
+    generator = np.random.default_rng(26)
+    countries = generator.choice(["NL", "BE", "DE", None], len(ids), p=[0.5, 0.3, 0.15, 0.05])
+    customers = pd.DataFrame({"customer_id": ids, "country_code": countries})
+    host.write({"shop.orders": orders, "shop.customers": customers})
+    features = [
+        "days_since_last_order",
+        "order_count_365d",
+        "net_amount_365d",
+        "avg_gap_days",
+        "country_code",
+    ]
+    host.variables |= {
+        "coterie__customers_relation": source_of("customers"),
+        "coterie__segmentations": {"default": None}
+        | {name: {"algorithm": name, "features": features} for name in EVERY_ALGORITHM},
+        "coterie__gates": {"min_bootstrap_ari": -1, "min_segment_share": 0},
+    }
+    host.variables |= {
+        f"coterie__{topic}_enabled": False
+        for topic in ("propensity", "lifetime_value", "interests", "lookalikes", "rfm")
+    }
+    chosen = "+int_coterie__segment_proposals"
+    host.dbt("build", "-s", chosen, *WITHOUT_TESTS)
+    return host
+
+
 #: A shop is built as of a date, as of 30 days later without and with fits, and when all is old.
 FIRST_FIT, LATER, MUCH_LATER = "2025-05-25", "2025-06-24", "2025-08-24"
 
@@ -787,6 +821,7 @@ SLOW_SCENARIOS = frozenset(
     {
         "as_time_goes_by",
         "custom_outcomes",
+        "every_algorithm",
         "every_input_elsewhere",
         "linted",
         "low_memory",
@@ -807,6 +842,7 @@ SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {
     "publishing_shop": ("bare_shop", build_publishing_shop),
     "as_time_goes_by": ("bare_shop", build_as_time_goes_by),
     "moving_segments": ("bare_shop", build_moving_segments),
+    "every_algorithm": ("bare_shop", build_every_algorithm),
     "ten_days": ("bare_shop", build_ten_days),
     "false_future": ("bare_shop", build_false_future),
     "online_retail": ("online_retail", build_online_retail),

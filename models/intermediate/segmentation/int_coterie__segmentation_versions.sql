@@ -64,23 +64,23 @@ judged as (
         case
             when quality.bootstrap_ari is null then 'insufficient_data'
             when
-                quality.bootstrap_ari < {{ gates.min_bootstrap_ari }}
-                or quality.smallest_share < {{ gates.min_segment_share }}
+                quality.bootstrap_ari < {{ gates.min_bootstrap_ari | float }}
+                or quality.smallest_share < {{ gates.min_segment_share | float }}
                 then 'unstable'
             else 'published'
         end as gate_status,
         case
             when quality.bootstrap_ari is null then 'Too few different customers to try the groups again.'
-            when quality.bootstrap_ari < {{ gates.min_bootstrap_ari }}
+            when quality.bootstrap_ari < {{ gates.min_bootstrap_ari | float }}
                 then
                     'Drawn again from the same customers, the groups agree by an adjusted Rand index of '
                     || cast(round(quality.bootstrap_ari, 3) as string)
-                    || ', where {{ gates.min_bootstrap_ari }} is needed.'
-            when quality.smallest_share < {{ gates.min_segment_share }}
+                    || ', where {{ gates.min_bootstrap_ari | float }} is needed.'
+            when quality.smallest_share < {{ gates.min_segment_share | float }}
                 then
                     'The smallest group holds '
                     || cast(round(100 * quality.smallest_share, 2) as string)
-                    || ' % of the customers, where {{ 100 * gates.min_segment_share }} % is needed.'
+                    || ' % of the customers, where {{ 100 * gates.min_segment_share | float }} % is needed.'
             else
                 'Drawn again from the same customers, the groups agree by an adjusted Rand index of '
                 || cast(round(quality.bootstrap_ari, 3) as string) || '.'
