@@ -29,10 +29,10 @@ build: install ## dbt build of this project on the demo shop
 	$(BIN)/dbt build
 
 test: ruff ## Unit tests, demo build and host projects (about 14 minutes on 2 cores)
-	$(BIN)/pytest -m "not matrix" --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest -m "not matrix" --numprocesses 2 --dist loadscope
 
 test-all: ruff ## Everything, the slow matrices too
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
 ruff: install ## Lint the Python code
 	$(BIN)/ruff check .

@@ -20,14 +20,10 @@ PARSED_ONCE = {"bare_shop"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long to build, before tests are chosen by their marks.
-
-    All tests of this folder share what is built, so one process runs them.
-    """
+    """Mark what takes long to build, before tests are chosen by their marks."""
     for item in items:
         if not item.path.is_relative_to(HERE):
             continue
-        item.add_marker(pytest.mark.xdist_group("integration"))
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         needed = {*getattr(item, "fixturenames", ()), *map(str, parameters)}
         if SLOW_SCENARIOS & needed:
