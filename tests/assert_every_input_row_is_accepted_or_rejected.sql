@@ -12,7 +12,9 @@
     'customers': ref('coterie', 'int_coterie__checked_customers'),
     'identities': ref('coterie', 'int_coterie__checked_identities'),
     'custom_outcomes': ref('coterie', 'int_coterie__checked_custom_outcomes'),
-    'seed_audiences': ref('coterie', 'int_coterie__checked_seed_audiences')
+    'seed_audiences': ref('coterie', 'int_coterie__checked_seed_audiences'),
+    'consents': ref('coterie', 'int_coterie__checked_consents'),
+    'erasure_requests': ref('coterie', 'int_coterie__checked_erasure_requests')
 } %}
 
 with

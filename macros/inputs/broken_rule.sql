@@ -95,7 +95,16 @@
             coterie._missing("occurred_at"),
             coterie._impossible("occurred_at"),
             coterie._duplicate()
-        ]
+        ],
+        "consents": [
+            coterie._missing("customer_id"),
+            coterie._missing("purpose"),
+            coterie._missing("is_granted"),
+            coterie._missing("changed_at"),
+            coterie._impossible("changed_at"),
+            coterie._duplicate()
+        ],
+        "erasure_requests": [coterie._missing("customer_id"), coterie._duplicate()]
     } %}
     {{ return(rules[input]) }}
 {% endmacro %}

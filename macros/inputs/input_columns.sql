@@ -101,6 +101,16 @@
             "rating": "amount",
             "comment": "text",
             "product_id": "id"
+        },
+        "consents": {
+            "customer_id": "id!",
+            "purpose": "text!",
+            "is_granted": "boolean!",
+            "changed_at": "timestamp!"
+        },
+        "erasure_requests": {
+            "customer_id": "id!",
+            "requested_at": "timestamp!"
         }
     } %}
     {% if input == "customers" %}
@@ -125,7 +135,7 @@
 {% macro input_names() %}
     {{ return([
         "orders", "customers", "order_lines", "products", "events", "identities", "messages",
-        "custom_outcomes", "seed_audiences", "feedback"
+        "custom_outcomes", "seed_audiences", "feedback", "consents", "erasure_requests"
     ]) }}
 {% endmacro %}
 
@@ -157,7 +167,9 @@
         "messages": ["message_id"],
         "custom_outcomes": ["customer_id", "outcome", "occurred_at"],
         "seed_audiences": ["audience_code", "customer_id"],
-        "feedback": ["feedback_id"]
+        "feedback": ["feedback_id"],
+        "consents": ["customer_id", "purpose", "changed_at"],
+        "erasure_requests": ["customer_id"]
     }[input]) }}
 {% endmacro %}
 
@@ -171,7 +183,9 @@
         "identities": "linked_at",
         "messages": "sent_at",
         "custom_outcomes": "occurred_at",
-        "feedback": "occurred_at"
+        "feedback": "occurred_at",
+        "consents": "changed_at",
+        "erasure_requests": "requested_at"
     }[input]) }}
 {% endmacro %}
 

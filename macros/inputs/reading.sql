@@ -111,11 +111,14 @@
 {# What an incremental model of the input layer is built with. A change of these would mix rows. #}
 {% macro input_settings_hash() %}
     {% set vars = {"definitions_version": 1} %}
-    {% for name in coterie.input_names() if name not in ["custom_outcomes", "seed_audiences", "feedback"] %}
+    {% set read_whole = ["custom_outcomes", "seed_audiences", "feedback", "consents", "erasure_requests"] %}
+    {# Whom a shop erases changes which rows are there, not what they mean. #}
+    {% set erased = "model.coterie.int_coterie__erased_customers" %}
+    {% for name in coterie.input_names() if name not in read_whole %}
         {# The source or model, not where its rows lie: files may have a new name every day. #}
         {% set staging = (graph.nodes or {}).get("model.coterie.stg_coterie__" ~ name) if execute %}
         {% do vars.update({
-            name ~ "_relation": staging.depends_on.nodes | sort if staging else [],
+            name ~ "_relation": staging.depends_on.nodes | reject("equalto", erased) | sort if staging else [],
             name ~ "_columns": var("coterie__" ~ name ~ "_columns") or {}
         }) %}
     {% endfor %}

@@ -15,7 +15,9 @@
         "messages": ["unknown_customer_row_count"],
         "custom_outcomes": ["unknown_customer_row_count"],
         "seed_audiences": ["unknown_customer_row_count"],
-        "feedback": ["unknown_customer_row_count"]
+        "feedback": ["unknown_customer_row_count"],
+        "consents": ["unknown_customer_row_count"],
+        "erasure_requests": []
     } %}
     {% if input is not none %}
         {{ return(counts[input]) }}

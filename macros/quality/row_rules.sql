@@ -46,6 +46,13 @@
                 "remedy": "They count for nothing; map the same kind of id as in the other inputs."
             }
         ],
+        "consents": [
+            {
+                "name": "unknown_customer",
+                "words": "have a customer_id that no other input knows",
+                "remedy": "They permit nothing; map the same kind of id as in the other inputs."
+            }
+        ],
         "feedback": [after_as_of_date, unknown_customer]
     } %}
     {{ return(rules.get(input, [])) }}
@@ -107,7 +114,9 @@
         "messages": "messages",
         "custom_outcomes": "outcomes",
         "seed_audiences": "members of audiences",
-        "feedback": "reviews and answers"
+        "feedback": "reviews and answers",
+        "consents": "consents",
+        "erasure_requests": "requests to be erased"
     }[input]) }}
 {% endmacro %}
 
@@ -124,7 +133,9 @@
         "messages": "opens and clicks are not known",
         "custom_outcomes": "only purchases can be predicted",
         "seed_audiences": "nobody is looked for who is like the members of an audience",
-        "feedback": "topics of interest hold no words of customers"
+        "feedback": "topics of interest hold no words of customers",
+        "consents": "nobody is in an audience (var coterie__consent_required)",
+        "erasure_requests": "nobody is erased"
     }[input]) }}
 {% endmacro %}
 

@@ -13,7 +13,7 @@
         {% endif %}
         {% set maps = [
             "rfm", "segmentations", "lifetime_value", "propensity", "predictions", "gates", "evidence",
-            "data_quality", "demographics", "interests", "lookalikes"
+            "data_quality", "demographics", "interests", "lookalikes", "audiences"
         ] %}
         {% for name in maps if var("coterie__" ~ name) is not mapping %}
             {% do problems.append("The var coterie__" ~ name ~ " must be a map.") %}

@@ -21,3 +21,4 @@ renamed as (
 )
 
 select * from renamed
+{{ coterie.unless_erased('renamed') }}

@@ -28,3 +28,4 @@ renamed as (
 )
 
 select * from renamed
+{{ coterie.unless_erased('renamed') }}

@@ -20,3 +20,4 @@ renamed as (
 )
 
 select * from renamed
+{{ coterie.unless_erased('renamed') }}

@@ -26,3 +26,4 @@ renamed as (
 )
 
 select * from renamed
+{{ coterie.unless_erased('renamed') }}

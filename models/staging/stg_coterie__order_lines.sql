@@ -22,3 +22,4 @@ renamed as (
 )
 
 select * from renamed
+{{ coterie.unless_of_erased_order('renamed') }}

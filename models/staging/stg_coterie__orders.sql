@@ -34,3 +34,4 @@ renamed as (
 )
 
 select * from renamed
+{{ coterie.unless_erased('renamed') }}

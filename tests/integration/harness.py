@@ -51,6 +51,8 @@ STATE_TABLES = (
     "int_coterie__published_predictions",
     "int_coterie__rfm_cut_points",
     "int_coterie__interest_topics",
+    "int_coterie__audience_states",
+    "int_coterie__crm_states",
 )
 
 #: The only clock in the house: left out of comparisons.

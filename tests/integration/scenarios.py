@@ -60,6 +60,7 @@ TOPICS = (
     "demographics",
     "interests",
     "lookalikes",
+    "activation",
 )
 
 #: What it takes to open a gate.
@@ -681,6 +682,115 @@ def build_every_algorithm(host: Host) -> Host:
     chosen = "+int_coterie__segment_proposals"
     host.dbt("build", "-s", chosen, *WITHOUT_TESTS)
     return host
+#: Audiences of tests; the shipped ones are left out.
+OWN_AUDIENCES: dict[str, object] = {
+    "high_value_at_risk": None,
+    "protect_champions": None,
+    "win_back": None,
+    "second_order": None,
+    "likely_to_buy": None,
+    "frequent": {
+        "channel": "email",
+        "conditions": [{"column": "order_count", "operator": ">=", "value": 3}],
+    },
+    "recent": {
+        "channel": "email",
+        "conditions": [{"column": "days_since_last_order", "operator": "<=", "value": 120}],
+    },
+}
+
+#: The date from which audiences are looked at, and an older one.
+AUDIENCES_ON, AUDIENCES_BEFORE = "2025-05-01", "2025-04-01"
+
+
+def build_consenting_shop(host: Host) -> SimpleNamespace:
+    """Build audiences; then withdraw a consent, erase a customer and shrink an audience by 60 %."""
+    orders = simulate_orders(1200, seed=41)
+    people = sorted(orders["customer_id"].unique())
+    story = SimpleNamespace(host=host, silent=set(people[:30]))
+    customers = pd.DataFrame({"customer_id": people, "signed_up_at": FIRST_DAY})
+    customers["email"] = customers["customer_id"] + "@shop.example"
+    consents = customers.loc[~customers["customer_id"].isin(story.silent), ["customer_id"]]
+    consents = consents.assign(purpose="email", is_granted=True, changed_at=FIRST_DAY)
+    erasures = pd.DataFrame({"customer_id": ["nobody"], "requested_at": [FIRST_DAY]})
+    host.variables |= {
+        "coterie__customers_relation": source_of("customers"),
+        "coterie__consents_relation": source_of("consents"),
+        "coterie__erasure_requests_relation": source_of("erasure_requests"),
+        "coterie__as_of_date": AUDIENCES_ON,
+        "coterie__audiences": OWN_AUDIENCES,
+        "coterie__run_started_at": "2025-05-01 06:00:00",
+    }
+    names = ("audiences", "audience_changes", "audience_statuses", "crm_customers")
+    activation = (
+        "build",
+        "-s",
+        "int_coterie__as_of",
+        "stg_coterie__consents",
+        "int_coterie__checked_consents",
+        "int_coterie__permissions+",
+        *WITHOUT_TESTS,
+    )
+
+    def build(*command: str, **variables: object) -> dict[str, pd.DataFrame]:
+        host.write(
+            {
+                "shop.orders": orders,
+                "shop.customers": customers,
+                "shop.consents": consents,
+                "shop.erasure_requests": erasures,
+            }
+        )
+        given = {f"coterie__{name}": value for name, value in variables.items()}
+        host.dbt(*command, variables=given)
+        return {name: host.table(f"coterie__{name}") for name in names}
+
+    def relations_with(text: str) -> set[str]:
+        """The package's relations in any of whose columns a text stands, alone or as a part."""
+        found = set()
+        for name in host.package_relations():
+            if host.exists(name):
+                rows = f"select cast(r as varchar) as words from {{{name}}} as r"
+                if host.value(f"select count(*) from ({rows}) where contains(words, '{text}')"):
+                    found.add(name)
+        return found
+
+    story.first = build("build", *WITHOUT_TESTS)
+    story.again = build(*activation, run_started_at="2025-05-01 07:00:00")
+
+    members = story.first["audiences"].groupby("audience_code")["customer_id"].apply(set)
+    story.withdrawn, story.erased, story.late = sorted(members["frequent"] & members["recent"])[:3]
+    story.with_erased_before = relations_with(story.erased)
+    bought = host.table("coterie__customers").set_index("customer_id")["order_count"]
+    counts = bought[sorted(members["frequent"])].sort_values(ascending=False)
+    least = int(counts.iloc[int(0.4 * len(counts))]) + 1
+    shrunk = {"column": "order_count", "operator": ">=", "value": least}
+    no = {"purpose": "email", "is_granted": False}
+    withdrawal = {"customer_id": story.withdrawn, "changed_at": pd.Timestamp("2025-06-01"), **no}
+    consents = pd.concat([consents, pd.DataFrame([withdrawal])], ignore_index=True)
+    erasures.loc[len(erasures)] = [story.erased, pd.Timestamp("2025-06-01")]
+    story.audiences = OWN_AUDIENCES | {"frequent": {"channel": "email", "conditions": [shrunk]}}
+    host.variables["coterie__audiences"] = story.audiences
+    story.second = build("build", *WITHOUT_TESTS, run_started_at="2025-05-02 06:00:00")
+    story.with_erased_after = relations_with(story.erased)
+
+    # Of an older date only what is taken away counts.
+    withdrawal = {"customer_id": story.late, "changed_at": pd.Timestamp("2025-06-02"), **no}
+    consents = pd.concat([consents, pd.DataFrame([withdrawal])], ignore_index=True)
+    story.older = build(
+        *activation, as_of_date=AUDIENCES_BEFORE, run_started_at="2025-05-03 06:00:00"
+    )
+
+    # The limit is lifted, and the tombstone has done its work.
+    lifted = {"channel": "email", "conditions": [shrunk], "max_shrink": None}
+    host.variables["coterie__audiences"] = OWN_AUDIENCES | {"frequent": lifted}
+    story.lifted = build(
+        *activation,
+        "int_coterie__audience_candidates",
+        run_started_at="2025-09-01 06:00:00",
+    )
+    story.with_erased_at_last = relations_with(story.erased)
+    return story
 
 
 #: A shop is built as of a date, as of 30 days later without and with fits, and when all is old.
@@ -820,6 +930,7 @@ def run_sqlfluff(folder: Path) -> subprocess.CompletedProcess[str]:
 SLOW_SCENARIOS = frozenset(
     {
         "as_time_goes_by",
+        "consenting_shop",
         "custom_outcomes",
         "every_algorithm",
         "every_input_elsewhere",
@@ -843,6 +954,7 @@ SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {
     "as_time_goes_by": ("bare_shop", build_as_time_goes_by),
     "moving_segments": ("bare_shop", build_moving_segments),
     "every_algorithm": ("bare_shop", build_every_algorithm),
+    "consenting_shop": ("bare_shop", build_consenting_shop),
     "ten_days": ("bare_shop", build_ten_days),
     "false_future": ("bare_shop", build_false_future),
     "online_retail": ("online_retail", build_online_retail),

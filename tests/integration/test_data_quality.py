@@ -118,7 +118,9 @@ def test_inputs_that_are_not_mapped_have_one_row(dirty_shop):
     rows = dirty_shop.host.table("coterie__data_quality")
     absent = rows[rows["status"] == "not_mapped"]
     assert sorted(absent["input_name"]) == [
+        "consents",
         "custom_outcomes",
+        "erasure_requests",
         "events",
         "feedback",
         "identities",

@@ -52,6 +52,10 @@ MARTS = {
     "coterie__prediction_outcomes",
     "coterie__interest_topics",
     "coterie__customer_interests",
+    "coterie__audiences",
+    "coterie__audience_changes",
+    "coterie__audience_statuses",
+    "coterie__crm_customers",
 }
 
 
@@ -388,6 +392,7 @@ def assert_topics_are_off(host, topics):
     assert ("coterie__customer_predictions" in relations) == ("propensity" not in topics)
     assert ("coterie__customer_interests" in relations) == ("interests" not in topics)
     assert ("coterie__lookalikes" in relations) == ("lookalikes" not in topics)
+    assert ("coterie__audiences" in relations) == ("activation" not in topics)
 
 
 @pytest.mark.matrix

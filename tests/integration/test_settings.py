@@ -18,6 +18,7 @@ REASON_FEATURES = "coterie.reason_features()"
 LIFETIME_VALUE = 'coterie.settings("lifetime_value")'
 RFM = 'coterie.settings("rfm")'
 INTERESTS = 'coterie.settings("interests")'
+AUDIENCES = "coterie.all_audiences()"
 FIT_INTERESTS = 'fromjson(coterie.fit_settings("interests"))'
 
 #: Reads [call of a macro, vars] pairs and writes what each call returns, or the refusal. The
@@ -365,6 +366,138 @@ TAKEN |= {
 }
 
 
+def audience(condition: object, **settings: object) -> Given:
+    spec = {"channel": "email", "conditions": [condition]} | settings
+    return {"coterie__audiences": {"mine": spec}}
+
+
+ORDERS = {"column": "order_count", "operator": ">=", "value": 2}
+
+REFUSED |= {
+    "audiences that are no map": (
+        AUDIENCES,
+        {"coterie__audiences": ["win_back"]},
+        ("coterie__audiences must be a map", "{big_spenders: {channel: email"),
+    ),
+    "code that breaks quotes": (
+        AUDIENCES,
+        {"coterie__audiences": {"a'; drop table b; --": {"channel": "email"}}},
+        ("A code has small letters", "such as big_spenders"),
+    ),
+    "unknown key of an audience": (
+        AUDIENCES,
+        audience(ORDERS, exclude=["win_back"]),
+        ("unknown key 'exclude' under 'mine'", "It takes: description, channel"),
+    ),
+    "audience without a channel": (
+        AUDIENCES,
+        audience(ORDERS, channel=None),
+        ("The audience 'mine'", "has no channel", "such as email or sms"),
+    ),
+    "audience without conditions": (
+        AUDIENCES,
+        {"coterie__audiences": {"mine": {"channel": "email"}}},
+        ("The audience 'mine'", "no list of conditions", "{column: order_count"),
+    ),
+    "unknown column": (
+        AUDIENCES,
+        audience({"column": "order_cuont", "operator": ">=", "value": 2}),
+        ("The audience 'mine' of the var coterie__audiences", "'order_cuont'", "Nearest: order_count"),
+    ),
+    "SQL for a column": (
+        AUDIENCES,
+        audience({"column": "1 = 1 or order_count", "operator": ">=", "value": 2}),
+        ("unknown column '1 = 1 or order_count'", "A condition names a column of"),
+    ),
+    "unknown prediction in a condition": (
+        AUDIENCES,
+        audience({"column": "purchase_60d.probability", "operator": ">=", "value": 0.5}),
+        ("'purchase_60d.probability'", "purchase_30d.probability"),
+    ),
+    "unknown segmentation in a condition": (
+        AUDIENCES,
+        audience({"column": "segment:interests", "operator": "=", "value": "topic_1"}),
+        ("'segment:interests'", "Nearest: segment:interest"),
+    ),
+    "column of a topic that is off": (
+        AUDIENCES,
+        {"coterie__propensity_enabled": False}
+        | audience({"column": "purchase_30d.probability", "operator": ">=", "value": 0.5}),
+        ("which the topic propensity makes", "Set coterie__propensity_enabled to true"),
+    ),
+    "unknown operator": (
+        AUDIENCES,
+        audience({"column": "order_count", "operator": "like", "value": 2}),
+        ("unknown operator 'like' for the column 'order_count'", "=, !=, <, <=, >, >=, in, between"),
+    ),
+    "text for a number": (
+        AUDIENCES,
+        audience({"column": "order_count", "operator": ">=", "value": "2) or (1 = 1"}),
+        ("'order_count'", "needs a number"),
+    ),
+    "number for a text": (
+        AUDIENCES,
+        audience({"column": "rfm_segment_code", "operator": "=", "value": 1}),
+        ("'rfm_segment_code'", "needs a text; write numbers in quotes"),
+    ),
+    "order of texts": (
+        AUDIENCES,
+        audience({"column": "rfm_segment_code", "operator": "<", "value": "champion"}),
+        ("'rfm_segment_code' by <", "it holds text"),
+    ),
+    "no day": (
+        AUDIENCES,
+        audience({"column": "expected_next_order_on", "operator": "<", "value": "tomorrow"}),
+        ("'expected_next_order_on'", "an ISO date such as 2025-10-01"),
+    ),
+    "between of three": (
+        AUDIENCES,
+        audience({"column": "order_count", "operator": "between", "value": [1, 2, 3]}),
+        ("a list of two values, the lower one first", "[1, 2, 3]"),
+    ),
+    "value of nothing": (
+        AUDIENCES,
+        audience({"column": "order_count", "operator": "is_null", "value": 1}),
+        ("operator is_null", "It takes none"),
+    ),
+    "unknown rival": (
+        AUDIENCES,
+        audience(ORDERS, excludes=["winback"]),
+        ("excludes 'winback', which is no audience", "Nearest: win_back"),
+    ),
+    "share above one": (
+        AUDIENCES,
+        audience(ORDERS, max_shrink=60),
+        ("max_shrink a share above 0 and up to 1", "has '60'"),
+    ),
+}
+
+TAKEN |= {
+    "audiences": (AUDIENCES, {}),
+    "own audiences": (
+        AUDIENCES,
+        {
+            "coterie__audiences": {
+                "win_back": {"max_shrink": None},
+                "second_order": None,
+                "o_clock": {
+                    "channel": " SMS ",
+                    "conditions": [
+                        {"column": "segment_name", "operator": "in", "value": ["O'Brien", "x"]}
+                    ],
+                    "priority": 0,
+                },
+            }
+        },
+    ),
+    "audiences without predictions": (AUDIENCES, {"coterie__propensity_enabled": False}),
+    "audiences with a prediction left out": (
+        AUDIENCES,
+        {"coterie__predictions": {"churn_90d": None}},
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """Return what each question got: [value, None] or [None, words of the refusal]."""
@@ -501,3 +634,39 @@ def test_what_nobody_can_act_on_is_no_reason(taken):
 def test_customers_are_grouped_by_the_attributes_that_are_asked_for(taken):
     assert taken("demographics") == ["age_band", "gender", "country_code", "region"]
     assert taken("further attributes") == ["income_band", "age_band"]
+
+
+def by_code(found: list[dict]) -> dict[str, dict]:
+    return {audience["code"]: audience for audience in found}
+
+
+def test_five_audiences_are_shipped_in_the_order_of_their_priority(taken):
+    assert [audience["code"] for audience in taken("audiences")] == [
+        "high_value_at_risk",
+        "protect_champions",
+        "win_back",
+        "second_order",
+        "likely_to_buy",
+    ]
+    assert all(audience["is_enabled"] for audience in taken("audiences"))
+
+
+def test_own_audiences_go_over_the_shipped_ones_and_values_are_quoted(taken):
+    found = by_code(taken("own audiences"))
+    assert next(iter(found)) == "o_clock"
+    assert "second_order" not in found
+    own = found["o_clock"]
+    assert own["channel"] == "sms"
+    assert own["conditions"][0]["values"] == ["cast('O''Brien' as string)", "cast('x' as string)"]
+    assert own["stay_conditions"] == own["conditions"]
+    assert own["entry_words"] == "segment name is one of O'Brien, x"
+    shipped = by_code(taken("audiences"))["win_back"]
+    assert found["win_back"] == shipped | {"max_shrink": None}
+
+
+def test_examples_that_cannot_be_told_are_disabled_and_say_why(taken):
+    for name in ("audiences without predictions", "audiences with a prediction left out"):
+        found = by_code(taken(name))
+        assert found["win_back"]["is_enabled"]
+        assert not found["protect_champions"]["is_enabled"]
+        assert found["protect_champions"]["missing"] == "propensity"

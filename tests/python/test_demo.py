@@ -262,6 +262,32 @@ def test_reviews_use_the_words_of_the_product_and_its_category(tables):
         assert not said & other_words[category]
 
 
+def test_customers_grant_withdraw_and_grant_again_in_turn(tables):
+    consents, customers = tables["consents"], tables["customers"]
+    assert set(consents["purpose"]) == {"email", "sms", "push", "ads"}
+    assert not consents.duplicated(["customer_id", "purpose", "changed_at"]).any()
+    since = consents["customer_id"].map(
+        customers.drop_duplicates("customer_id").set_index("customer_id")["signed_up_at"]
+    )
+    assert (consents["changed_at"] >= since).all()
+    ordered = consents.sort_values("changed_at", kind="stable")
+    turns = ordered.groupby(["customer_id", "purpose"])["is_granted"]
+    assert turns.first().all()
+    assert (turns.shift() != ordered["is_granted"]).all()
+    newest = turns.last()
+    email = newest.xs("email", level="purpose").sum() / customers["customer_id"].nunique()
+    assert 0.6 < email < 0.85
+    assert 0.02 < (~newest).mean() < 0.12
+
+
+def test_who_is_erased_stands_in_no_other_table(tables):
+    erased = set(tables["erasure_requests"]["customer_id"])
+    assert erased
+    for name, rows in tables.items():
+        if name != "erasure_requests" and "customer_id" in rows:
+            assert not erased & set(rows["customer_id"]), name
+
+
 def test_no_word_of_a_category_is_one_of_another_or_of_a_product(tables):
     words = [word for text in CATEGORY_WORDS.values() for word in text.split()]
     assert len(words) == len(set(words))

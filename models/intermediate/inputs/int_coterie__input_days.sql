@@ -8,7 +8,9 @@
     'messages': 'message_days',
     'custom_outcomes': 'custom_outcome_days',
     'seed_audiences': 'seed_audience_days',
-    'feedback': 'feedback_days'
+    'feedback': 'feedback_days',
+    'consents': 'consent_days',
+    'erasure_requests': 'erasure_request_days'
 } %}
 
 with
@@ -289,6 +291,39 @@ feedback_days as (
             and customer_attributes.is_first
 
     group by cast(feedback.occurred_at as date)
+
+),
+
+consent_days as (
+
+    -- Who only consents is no customer of ours.
+    select
+        cast(consents.changed_at as date) as happened_on,
+        count(*) as row_count,
+        count(case when customers.customer_id is null then 1 end) as unknown_customer_row_count
+
+    from {{ ref('int_coterie__checked_consents') }} as consents
+
+    left join {{ ref('int_coterie__customers') }} as customers
+        on consents.customer_id = customers.customer_id
+
+    where consents.rejection_rule is null
+
+    group by cast(consents.changed_at as date)
+
+),
+
+erasure_request_days as (
+
+    select
+        cast(requested_at as date) as happened_on,
+        count(*) as row_count
+
+    from {{ ref('int_coterie__checked_erasure_requests') }}
+
+    where rejection_rule is null
+
+    group by cast(requested_at as date)
 
 ),
 

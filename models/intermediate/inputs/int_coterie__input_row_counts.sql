@@ -80,6 +80,22 @@ input_rows as (
 
     from {{ ref('stg_coterie__feedback') }}
 
+    union all
+
+    select
+        'consents' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__consents') }}
+
+    union all
+
+    select
+        'erasure_requests' as input_name,
+        count(*) as row_count
+
+    from {{ ref('stg_coterie__erasure_requests') }}
+
 ),
 
 checked_rows as (
@@ -172,6 +188,24 @@ checked_rows as (
         count(rejection_rule) as rejected_row_count
 
     from {{ ref('int_coterie__checked_feedback') }}
+
+    union all
+
+    select
+        'consents' as input_name,
+        count(*) as row_count,
+        count(rejection_rule) as rejected_row_count
+
+    from {{ ref('int_coterie__checked_consents') }}
+
+    union all
+
+    select
+        'erasure_requests' as input_name,
+        count(*) as row_count,
+        count(rejection_rule) as rejected_row_count
+
+    from {{ ref('int_coterie__checked_erasure_requests') }}
 
 ),
 

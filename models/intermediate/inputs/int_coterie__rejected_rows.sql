@@ -130,6 +130,32 @@ rejected as (
 
     where rejection_rule is not null
 
+    union all
+
+    select
+        'consents' as input_name,
+        customer_id as record_id,
+        rejection_rule as rule_name,
+        changed_at as occurred_at,
+        1 as row_count
+
+    from {{ ref('int_coterie__checked_consents') }}
+
+    where rejection_rule is not null
+
+    union all
+
+    select
+        'erasure_requests' as input_name,
+        cast(null as string) as record_id,
+        rejection_rule as rule_name,
+        requested_at as occurred_at,
+        1 as row_count
+
+    from {{ ref('int_coterie__checked_erasure_requests') }}
+
+    where rejection_rule is not null
+
 )
 
 select * from rejected

@@ -15,9 +15,10 @@ from coterie.demo.tables import generate_demo
 
 DESCRIPTION = """\
 Generate a shop whose truth is known: orders, order lines, products, customers, events, identities,
-messages and feedback, with the faults that real exports have, two audiences, and beside them
-"truth" (each customer's planted group and exact probability of an order in the next 30 days) and
-"truth_dirty" (how many faulty rows of each kind there are). The same options give the same bytes.
+messages and feedback, with the faults that real exports have, two audiences, consents and requests
+to be erased, and beside them "truth" (each customer's planted group and exact probability of an
+order in the next 30 days) and "truth_dirty" (how many faulty rows of each kind there are). The
+same options give the same bytes.
 
 Parquet is written in memory that does not grow with the number of customers, in order of time,
 one file per table. CSV is made in memory, for seeds.

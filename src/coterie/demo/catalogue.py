@@ -28,8 +28,8 @@ INPUTS = (
 )
 """The tables of the shop; `generate_demo` adds ``truth`` and ``truth_dirty``."""
 
-LISTS = ("seed_audiences",)
-"""Tables that people of the shop keep by hand, beside `INPUTS`."""
+LISTS = ("seed_audiences", "consents", "erasure_requests")
+"""Tables that people of the shop keep beside `INPUTS`: clean, and in no order of time."""
 
 
 @dataclass(frozen=True)
@@ -506,6 +506,14 @@ ESPRESSO_DAYS = 365
 ESPRESSO_SHARE = 0.75
 VIP_SHARE = 0.5
 """Share of the buyers who join the club, and of the big spenders on the list of important ones."""
+
+CONSENT_SHARES = {"email": 0.8, "sms": 0.3, "push": 0.25, "ads": 0.4}
+"""Share of the customers who grant each purpose when they sign up."""
+WITHDRAWAL_SHARE = 0.08
+REGRANT_SHARE = 0.25
+"""Share of the grants that are withdrawn later, and of the withdrawals that are taken back."""
+ERASED_COUNT = 3
+"""Former customers per chunk who have asked to be erased; the other tables know them no more."""
 
 LATE_DAYS = 30
 """Refunds and status changes this long after the order count as late in ``truth_dirty``."""

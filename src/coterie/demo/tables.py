@@ -23,9 +23,11 @@ from coterie.demo.catalogue import (
     CLOSINGS,
     COMPANION_CHANCE,
     COMPANIONS,
+    CONSENT_SHARES,
     COUPONS,
     DAY_COUNT,
     DIRTY_ROWS,
+    ERASED_COUNT,
     ESPRESSO_DAYS,
     ESPRESSO_PRODUCTS,
     ESPRESSO_SHARE,
@@ -43,6 +45,7 @@ from coterie.demo.catalogue import (
     PLACES,
     PRODUCTS,
     QUIET,
+    REGRANT_SHARE,
     REVIEW_SHARE,
     SECONDS_A_DAY,
     SHOP_ANSWER_SHARE,
@@ -51,6 +54,7 @@ from coterie.demo.catalogue import (
     TASTES,
     TEST_SHARE,
     VIP_SHARE,
+    WITHDRAWAL_SHARE,
     WORDLESS_SHARE,
     Shop,
 )
@@ -1085,6 +1089,57 @@ def _seed_audiences(
     return pd.concat(parts, ignore_index=True)
 
 
+def _consents(chunk: Chunk, customers: pd.DataFrame) -> pd.DataFrame:
+    """Draw what customers grant on the day they sign up, withdraw later and grant again."""
+    rng = chunk.stream("consents")
+    signed_up = customers.drop_duplicates("owner").sort_values("owner")["signed_up_at"]
+    signed_up_at = signed_up.to_numpy().astype("datetime64[s]")
+    end = AS_OF_DATE.astype("datetime64[s]")
+    parts = []
+    for purpose, share in CONSENT_SHARES.items():
+        u_grant, u_withdraw, u_again, u_first, u_second = rng.random((5, CHUNK_SIZE))
+        granted = u_grant < share
+        withdrawn = granted & (u_withdraw < WITHDRAWAL_SHARE)
+        again = withdrawn & (u_again < REGRANT_SHARE)
+        seconds = (end - signed_up_at).astype(np.int64)
+        withdrawn_at = signed_up_at + (seconds * u_first).astype(np.int64)
+        seconds = (end - withdrawn_at).astype(np.int64)
+        for chosen, is_granted, at in (
+            (granted, True, signed_up_at),
+            (withdrawn, False, withdrawn_at),
+            (again, True, withdrawn_at + (seconds * u_second).astype(np.int64)),
+        ):
+            position = np.flatnonzero(chosen & (at < end))
+            columns = {
+                "customer_id": chunk.ids[position],
+                "purpose": purpose,
+                "is_granted": is_granted,
+                "changed_at": at[position],
+                "owner": position,
+                "rule": "",
+                "arrived_at": at[position],
+            }
+            parts.append(pd.DataFrame(columns))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.sort_values(["owner", "changed_at", "purpose"], kind="stable", ignore_index=True)
+
+
+def _erasure_requests(chunk: Chunk) -> pd.DataFrame:
+    """Draw who has asked to be erased: former customers of whom nothing else is left."""
+    rng = chunk.stream("erasure_requests")
+    days = chunk.shop.first_day + 200 + rng.integers(0, 300, ERASED_COUNT)
+    requested_at = _times(days, 36_000 + rng.integers(0, 28_800, ERASED_COUNT))
+    return pd.DataFrame(
+        {
+            "customer_id": _ids("z", chunk.number * ERASED_COUNT + 1 + np.arange(ERASED_COUNT), 5),
+            "requested_at": requested_at,
+            "owner": np.arange(ERASED_COUNT),
+            "rule": "",
+            "arrived_at": requested_at,
+        }
+    )
+
+
 def _feedback(
     chunk: Chunk, baskets: pd.DataFrame, lines: pd.DataFrame, products: pd.DataFrame
 ) -> pd.DataFrame:
@@ -1232,6 +1287,8 @@ def chunk_tables(
         "identities": lambda: _identities(chunk, web),
         "messages": lambda: _messages(chunk, customers),
         "seed_audiences": lambda: _seed_audiences(chunk, baskets, lines, products),
+        "consents": lambda: _consents(chunk, customers),
+        "erasure_requests": lambda: _erasure_requests(chunk),
         "feedback": lambda: _feedback(chunk, baskets, lines, products),
         "truth": lambda: _truth(chunk, customers.drop_duplicates("owner").sort_values("owner")),
     }
