@@ -87,7 +87,8 @@ placed as (
         *,
         lag(days_ago) over (partition by pair_id, is_valid order by days_ago desc) - days_ago
             as gap_days,
-        min(days_ago) over (partition by pair_id, is_valid) as last_days_ago
+        min(days_ago) over (partition by pair_id, is_valid) as last_days_ago,
+        max(days_ago) over (partition by pair_id, is_valid) as first_days_ago
 
     from pair_orders
 
@@ -117,6 +118,7 @@ select
         as previous_net_amount_90d,
     sum(net_amount) filter (where is_valid and days_ago <= 365) as net_amount_365d,
     sum(net_amount) filter (where is_valid and days_ago = last_days_ago) as last_net_amount,
+    sum(net_amount) filter (where is_valid and days_ago < first_days_ago) as repeat_net_amount,
     count(*) filter (where is_valid and has_coupon) as coupon_order_count,
     count(*) filter (where is_valid and isodow(ordered_at) >= 6) as weekend_order_count,
     count(*) filter (where is_valid and hour(ordered_at) between 5 and 11) as morning_order_count,
@@ -515,6 +517,7 @@ select
         as net_amount_change_90d,
     orders.net_amount / nullif(orders.order_count, 0) as avg_net_amount,
     round(orders.last_net_amount, 2) as last_net_amount,
+    orders.repeat_net_amount / nullif(orders.gap_count, 0) as avg_repeat_net_amount,
     (orders.days_since_first_order - orders.days_since_last_order) / nullif(orders.gap_count, 0)
         as avg_gap_days,
     orders.max_gap_days,

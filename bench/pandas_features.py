@@ -18,6 +18,8 @@ from common import Clock, timed_features
 
 KEY = ["as_of_date", "customer_id"]
 INVALID_STATUSES = ["cancelled", "canceled", "failed", "voided", "pending", "test"]
+#: What only other features of orders are made of.
+PARTS = ["previous_order_count", "previous_net_amount", "day_count", "first_net_amount"]
 EVENT_KINDS = {
     "view": [
         *["view", "page_view", "pageview", "page", "product_view", "view_item"],
@@ -124,6 +126,7 @@ def order_features(orders: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     rhythm = days.groupby(KEY).agg(
         day_count=("ordered_on", "size"),
         max_gap_days=("gap_days", "max"),
+        first_net_amount=("net_amount", "first"),
         last_net_amount=("net_amount", "last"),
     )
     channels = valid.dropna(subset="sales_channel").groupby([*KEY, "sales_channel"]).size()
@@ -135,6 +138,7 @@ def order_features(orders: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         order_count_change_90d=found["order_count_90d"] - found["previous_order_count"],
         net_amount_change_90d=found["net_amount_90d"] - found["previous_net_amount"],
         avg_net_amount=share(found["net_amount"], found["order_count"]),
+        avg_repeat_net_amount=share(found["net_amount"] - rhythm["first_net_amount"], gaps),
         avg_gap_days=share(span, gaps),
         overdue_ratio=share(found["days_since_last_order"] * gaps, span),
         days_until_due=share(span, gaps) - found["days_since_last_order"],
@@ -270,7 +274,7 @@ def customer_features(folder: Path, pairs: pd.DataFrame) -> pd.DataFrame:
     features = pairs.set_index(KEY).join(
         [
             signup_features(pairs, folder),
-            orders.drop(columns=["previous_order_count", "previous_net_amount", "day_count"]),
+            orders.drop(columns=PARTS),
             line_features(valid_orders, folder),
             event_features(pairs, folder),
             message_features(pairs, folder),
