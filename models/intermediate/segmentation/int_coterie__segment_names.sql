@@ -97,6 +97,9 @@ segment_names as (
 
     from {{ ref('coterie__interest_topics') }}
 
+    -- Where there are no topics, one row says so.
+    where topic_code != 'none'
+
     union all
 
     select
