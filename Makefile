@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo build test test-all ruff lint format lock bench bench-scoring bench-accuracy \
+.PHONY: help install demo report build test test-all ruff lint format lock bench bench-scoring bench-accuracy \
 	bench-learning bench-gates bench-lifetime-value demo-data clean
 
 help: ## Print this help
@@ -23,7 +23,11 @@ $(VENV)/installed: requirements.txt pyproject.toml
 
 demo: install ## Build the demo shop and print what the marts say
 	$(BIN)/dbt --quiet build --fail-fast --exclude-resource-type unit_test
-	$(BIN)/python -m coterie.summary
+	$(BIN)/coterie summary
+
+report: install ## Write report.html, what the demo shop's marts say with charts
+	test -e $${COTERIE_DATABASE:-coterie.duckdb} || $(BIN)/dbt --quiet build --exclude-resource-type unit_test
+	$(BIN)/coterie report --out report.html
 
 build: install ## dbt build of this project on the demo shop
 	$(BIN)/dbt build
@@ -47,7 +51,7 @@ format: install ## Let ruff and sqlfluff mend what they can
 	$(BIN)/sqlfluff fix --disable-progress-bar models tests
 
 demo-data: install ## Generate seeds/demo again; the result must not differ
-	$(BIN)/python -m coterie.demo --format csv --out seeds/demo
+	$(BIN)/coterie demo --format csv --out seeds/demo
 
 lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
@@ -95,4 +99,4 @@ bench-lifetime-value: install ## Lifetime value on simulated customers, CDNOW an
 	$(BIN)/python bench/value_accuracy.py $(BENCH_DATE)
 
 clean: ## Remove what builds leave behind; .venv stays
-	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp .pytest_cache .ruff_cache
+	rm -rf target logs dbt_packages coterie.duckdb coterie.duckdb.tmp report.html .pytest_cache .ruff_cache

@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 from common import REPOSITORY, write_between_marks
 
+from coterie import charts
+
 PAGE = REPOSITORY / "docs" / "lifetime_value.md"
 FIGURE = PAGE.parent / "figures" / "cdnow_calibration.svg"
 MARK = "cdnow"
@@ -132,23 +134,16 @@ def report(table: pd.DataFrame, names: Mapping[str, str]) -> str:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw actual and expected orders by repeat orders."""
-    import leather
-
-    # The library's own font is on few machines.
-    for name in ("title", "legend", "axis_title", "tick"):
-        setattr(leather.theme, f"{name}_font_family", "sans-serif")
-    chart = leather.Chart("Orders in 39 weeks, by repeat orders before (7: and more)")
-
-    def points(name: str) -> list[tuple[int, float]]:
-        return list(zip(table.index.tolist(), table[name].tolist(), strict=True))
-
-    for name, color, dashes in [("mbg_nbd", "#0072b2", "none"), ("bg_nbd", "#d55e00", "6 4")]:
-        chart.add_line(points(name), name=NAMES[name], stroke_color=color, stroke_dasharray=dashes)
-    chart.add_dots(points("actual"), name="actual", fill_color="#222222", radius=5)
-    chart.add_x_axis(ticks=list(range(MOST_REPEATS + 1)), name="repeat orders before")
-    chart.add_y_axis(name="orders of a customer")
+    chart = charts.lines(
+        table,
+        {**NAMES, "actual": "actual"},
+        title=f"Orders in {HOLDOUT_WEEKS} weeks, by repeat orders before",
+        x_label=f"repeat orders before ({MOST_REPEATS}: and more)",
+        y_label="orders of a customer",
+        points=["actual"],
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    chart.to_svg(str(path), width=700, height=420)
+    path.write_text(chart, encoding="utf-8")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -71,20 +71,19 @@ _FONT = re.compile(r"font-family: [^;\"]*;?\s*")
 _WIDTH_INCHES = 5.3
 
 
-def palette_css(indent: str = "") -> str:
-    """Give the variables of all colours, for light and dark mode and for paper.
+def palette_css() -> str:
+    """Give the variables of all colours, for light and dark mode and for print.
 
     Returns
     -------
     str
         CSS rules of the root element, to be put into a page beside `inline` charts.
     """
-    light = " ".join(f"--c-{name}: {pair[0]};" for name, pair in PALETTE.items())
-    dark = " ".join(f"--c-{name}: {pair[1]};" for name, pair in PALETTE.items())
-    return textwrap.indent(
-        f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}",
-        indent,
+    light, dark = (
+        f":root {{ {' '.join(f'--c-{name}: {pair[mode]};' for name, pair in PALETTE.items())} }}"
+        for mode in (0, 1)
     )
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}"
 
 
 def inline(svg: str) -> str:
@@ -155,21 +154,21 @@ def profile_heat_map(
     values = profiles[list(labels)].astype(float).to_numpy()
     described = []
     for name, row in zip(names, values, strict=True):
-        order = [i for i in np.argsort(-np.abs(np.nan_to_num(row)), kind="stable")[:2]]
+        order = np.argsort(-np.abs(np.nan_to_num(row)), kind="stable")[:2]
         found = [f"{list(labels.values())[i]} {row[i]:+.1f}" for i in order if not np.isnan(row[i])]
         described.append(f"{name}: {', '.join(found) or 'not shown'}")
     description = (
         "Mean of each segment less that of all customers, in standard deviations; the two largest "
         f"of each: {'; '.join(described)}"
     )
-    with _chart(title, description, 7.2, 1.5 + 0.33 * len(names)) as chart:
+    with _chart(title, description, 7.6, 1.7 + 0.35 * len(names)) as chart:
         _cells(
             chart.axes(),
             names,
             list(labels.values()),
             values,
             [[_class_of(value, Z_EDGES, Z_CLASSES) for value in row] for row in values],
-            lambda value: f"{value:+.1f}".replace("-", "\N{MINUS SIGN}"),
+            lambda value: f"{round(value, 1) or 0:+.1f}".replace("-", "\N{MINUS SIGN}"),
         )
     return chart.svg
 
@@ -210,8 +209,8 @@ def migration_matrix(
         f"moved; the largest movements: {'; '.join(described)}"
     )
     names = _names(everyone)
-    size = 1.6 + 0.33 * len(names)
-    with _chart(title, description, max(_WIDTH_INCHES, 2.2 + 0.42 * len(names)), size) as chart:
+    size = 1.8 + 0.35 * len(names)
+    with _chart(title, description, max(_WIDTH_INCHES, 2.4 + 0.46 * len(names)), size) as chart:
         axes = chart.axes()
         _cells(
             axes,
@@ -340,7 +339,7 @@ def metric_intervals(
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.margins(x=0.08)
             axes.locator_params(axis="x", nbins=5)
-            axes.set_title(labels[metric], loc="left", color=_mark("faint"), fontsize=9, pad=3)
+            axes.set_title(labels[metric], loc="left", color=_mark("faint"), fontsize=10, pad=3)
             axes.grid(axis="x", color=_mark("grid"), linewidth=0.8)
     return chart.svg
 
@@ -423,7 +422,7 @@ def data_quality(counts: pd.DataFrame, *, title: str = "Checks of each input") -
                         color=_mark("on-series"),
                         va="center",
                         ha="center",
-                        fontsize=8,
+                        fontsize=9,
                     )
             start = start + widths
         axes.set_yticks(places, _names(table.index))
@@ -518,18 +517,18 @@ def _chart(
         "axes.edgecolor": _mark("grid"),
         "axes.facecolor": "none",
         "axes.labelcolor": _mark("faint"),
-        "axes.labelsize": 9,
+        "axes.labelsize": 10,
         "figure.facecolor": "none",
         "figure.constrained_layout.use": True,
         "font.family": "DejaVu Sans",
-        "font.size": 9.5,
+        "font.size": 10.5,
         "svg.fonttype": "none",
         "svg.hashsalt": "coterie",
         "text.color": _mark("ink"),
         # A name such as "over $100 or $200" is no formula.
         "text.parse_math": False,
         "xtick.color": _mark("faint"),
-        "xtick.labelsize": 9,
+        "xtick.labelsize": 10,
     }
     with matplotlib.rc_context(), warnings.catch_warnings():
         # Whatever else the process draws with, ours look alike.
@@ -540,7 +539,7 @@ def _chart(
         figure = Figure(figsize=(width, height))
         chart = _Chart(figure)
         yield chart
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
@@ -553,9 +552,7 @@ def _finish(svg: str, title: str, description: str) -> str:
     # Charts of a page must not share ids.
     name = "c" + hashlib.md5((title + svg).encode(), usedforsecurity=False).hexdigest()[:10]
     used = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
-    svg = re.sub(
-        r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg
-    )
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
     for color, (light, _) in PALETTE.items():
@@ -619,19 +616,20 @@ def _bars(
 ) -> None:
     """Draw bars side by side, each with its value at its end."""
     places = np.arange(len(names), dtype=float)
-    height = 0.8 / len(groups)
+    height = 0.8 / max(1, len(groups))
+    limit = 1.25 * max((np.nan_to_num(g).max(initial=0.0) for g in groups.values()), default=0) or 1
     for i, ((label, widths), series) in enumerate(zip(groups.items(), SERIES, strict=False)):
         offset = (i - (len(groups) - 1) / 2) * height
         drawn = np.nan_to_num(widths)
         axes.barh(places + offset, drawn, height=0.9 * height, color=_mark(series), label=label)
         for place, width, value in zip(places + offset, drawn, widths, strict=True):
             color = _mark(series if not np.isnan(value) else "faint")
-            axes.text(width, place, f" {words(value)}", va="center", color=color, fontsize=8.5)
+            place_of_words = width + 0.02 * limit
+            axes.text(place_of_words, place, words(value), va="center", color=color, fontsize=9.5)
     axes.set_yticks(places, names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xticks([])
-    largest = max((float(np.nanmax(np.nan_to_num(g), initial=0.0)) for g in groups.values()))
-    axes.set_xlim(0, 1.25 * largest or 1.0)
+    axes.set_xlim(0, limit)
     _legend(axes)
 
 
@@ -649,20 +647,18 @@ def _cells(
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             if np.isnan(value):
-                axes.text(j, i, "·", ha="center", va="center", color=_mark("faint"), fontsize=8)
+                axes.text(j, i, "·", ha="center", va="center", color=_mark("faint"), fontsize=9)
                 continue
             color = classes[i][j]
             axes.add_patch(
-                Rectangle(
-                    (j - 0.48, i - 0.46), 0.96, 0.92, facecolor=_mark(color), linewidth=0
-                )
+                Rectangle((j - 0.48, i - 0.46), 0.96, 0.92, facecolor=_mark(color), linewidth=0)
             )
             axes.text(
                 *(j, i, words(value)),
                 ha="center",
                 va="center",
                 color=_mark(f"on-{color}"),
-                fontsize=8.5,
+                fontsize=9.5,
             )
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -692,5 +688,5 @@ def _legend(axes: Axes) -> None:
         handlelength=1.6,
         columnspacing=1.2,
         borderaxespad=0,
-        fontsize=9,
+        fontsize=10,
     )

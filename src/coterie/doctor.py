@@ -29,6 +29,9 @@ REMEDIES = {
     ),
 }
 
+#: Features that are named, the weightiest first.
+DRIFTED = 5
+
 #: Marts that every build has, whatever topics are on.
 ALWAYS = ("coterie__customers", "coterie__data_quality")
 
@@ -70,6 +73,7 @@ class Finding:
     remedy: str = ""
 
     def as_dict(self) -> dict[str, str]:
+        """Give the fields by name, as JSON has them."""
         return asdict(self)
 
 
@@ -85,7 +89,9 @@ def examine(marts: Marts) -> list[Finding]:
     list of Finding
         At least one of each check that could be made, in a fixed order.
     """
-    as_of_date, customers = marts.rows("select max(as_of_date), count(*) from {coterie__customers}")[0]
+    as_of_date, customers = marts.rows(
+        "select max(as_of_date), count(*) from {coterie__customers}"
+    )[0]
     found = [
         Finding("database", OK, marts.path.name, f"{customers:,} customers as of {as_of_date}.")
     ]
@@ -215,7 +221,9 @@ def _drift(marts: Marts) -> list[Finding]:
         return []
     rows = marts.rows(
         """
-        select model_name, string_agg(feature, ', ' order by importance desc, feature)
+        select
+            model_name,
+            list(feature order by importance desc, feature)
         from {coterie__model_features}
         inner join {coterie__model_versions} using (model_name, model_version)
         where is_newest and drift_status = 'act'
@@ -226,7 +234,8 @@ def _drift(marts: Marts) -> list[Finding]:
     return [
         Finding(
             *("drift", WATCH, model),
-            f"Since the fit these features have moved far: {features}.",
+            f"{len(features)} features have moved far from what the model learned from: "
+            f"{', '.join(features[:DRIFTED])}{', ...' if len(features) > DRIFTED else ''}.",
             "Look for a change in the inputs; the next fit learns the new values.",
         )
         for model, features in rows

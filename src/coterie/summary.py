@@ -1,14 +1,17 @@
-"""Print what the marts of a built DuckDB file say: ``python -m coterie.summary``."""
+"""Print what the marts of a built DuckDB file say: ``coterie summary``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-import duckdb
 import pandas as pd
+
+from coterie.warehouse import Marts, UnreadableError, open_marts
 
 SEGMENTS = """
     select
@@ -16,7 +19,7 @@ SEGMENTS = """
         coalesce(cast(customer_count as varchar), 'few') as customers,
         printf('%5.1f %%', 100 * customer_share) as "of customers",
         printf('%5.1f %%', 100 * revenue_share) as "of revenue"
-    from {schema}.coterie__segment_profiles
+    from {coterie__segment_profiles}
     where segmentation_name = $segmentation
     order by revenue_share desc nulls last, customer_count desc nulls last, segment_name
     limit 12
@@ -28,7 +31,7 @@ SCORES = """
         count(*) as customers,
         count(probability) as "with a published probability",
         printf('%.1f %%', 100 * avg(probability)) as "mean probability"
-    from {schema}.coterie__customer_predictions
+    from {coterie__customer_predictions}
     group by prediction_name
     order by prediction_name
 """
@@ -42,7 +45,7 @@ VALUES = """
         round(avg(predicted_value_365d), 2) as "mean",
         count(expected_next_order_on) as "with a next order",
         count(*) filter (where is_overdue) as overdue
-    from {schema}.coterie__customer_lifetime_values
+    from {coterie__customer_lifetime_values}
     group by value_status, method
     order by customers desc, method
 """
@@ -54,7 +57,7 @@ VERSIONS = """
         gate_status as gate,
         training_row_count as "rows learnt from",
         gate_reason as why
-    from {schema}.coterie__model_versions
+    from {coterie__model_versions}
     where is_newest or model_version = 'none'
     order by model_name
 """
@@ -65,8 +68,8 @@ VALUE_METRICS = """
     pooled as (
 
         select *
-        from {schema}.coterie__model_metrics
-        inner join {schema}.coterie__model_versions using (model_name, model_version)
+        from {coterie__model_metrics}
+        inner join {coterie__model_versions} using (model_name, model_version)
         where is_newest and origin = 'pooled' and group_name = 'all'
 
     )
@@ -95,8 +98,8 @@ METRICS = """
     pooled as (
 
         select *
-        from {schema}.coterie__model_metrics
-        inner join {schema}.coterie__model_versions using (model_name, model_version)
+        from {coterie__model_metrics}
+        inner join {coterie__model_versions} using (model_name, model_version)
         where is_newest and origin = 'pooled' and group_name = 'all'
 
     )
@@ -120,23 +123,23 @@ METRICS = """
 QUERIES = """\
 -- Who slips away: customers who bought often, but not for long
 select customer_id, days_since_last_order, order_count, net_amount
-from {schema}.coterie__customers
+from {coterie__customers}
 where rfm_segment_code in ('cant_lose', 'at_risk')
 order by net_amount desc limit 10;
 
 -- Who is likely to buy in the next 30 days, and why
 select customer_id, round(probability, 3) as probability, reason_1_sentence, reason_2_sentence
-from {schema}.coterie__customer_predictions
+from {coterie__customer_predictions}
 where score_status = 'scored' order by probability desc, customer_id limit 10;
 
 -- Who is worth most in the next year, within which limits, and when they order next
 select customer_id, predicted_value_365d, value_lower_365d, value_upper_365d, expected_next_order_on
-from {schema}.coterie__customer_lifetime_values
+from {coterie__customer_lifetime_values}
 where value_status = 'scored' order by predicted_value_365d desc, customer_id limit 10;
 
 -- How far to trust it: the model beside its baselines, on dates after those it learnt from
 select origin, scorer_name, metric_name, metric_value, interval_lower, interval_upper
-from {schema}.coterie__model_metrics
+from {coterie__model_metrics}
 where metric_name in ('roc_auc', 'log_loss', 'predicted_over_observed')
 order by metric_name, origin, scorer_name;"""
 
@@ -156,53 +159,65 @@ def summarise(database: Path) -> str:
 
     Raises
     ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If the file holds no mart ``coterie__customers``.
+    UnreadableError
+        If the file cannot be read or holds no mart ``coterie__customers``.
     """
-    if not database.exists():
-        raise FileNotFoundError(f"{database} does not exist; build it first with: make demo")
-    with duckdb.connect(str(database), read_only=True) as connection:
-        found = connection.sql(
-            "select table_schema, table_name from information_schema.tables "
-            "where table_name like 'coterie\\_\\_%' escape '\\' order by table_schema"
-        ).fetchall()
-        marts = {name: schema for schema, name in found}
-        if "coterie__customers" not in marts:
-            raise ValueError(f"{database} holds no coterie__customers; build it with: dbt build")
-        schema = '"' + marts["coterie__customers"].replace('"', '""') + '"'
-        plain_schema = marts["coterie__customers"]
+    with open_marts(database) as marts:
+        return summarise_marts(marts)
 
-        def table(query: str, **parameters: str) -> str:
-            result = connection.execute(query.format(schema=schema), parameters)
-            return _as_text(result.df())
 
-        as_of_date, customers = connection.sql(
-            f"select max(as_of_date), count(*) from {schema}.coterie__customers"
-        ).fetchall()[0]
-        parts = [f"{customers:,} customers as of {as_of_date}"]
-        if "coterie__segment_profiles" in marts:
-            names = connection.sql(
-                f"select distinct segmentation_name from {schema}.coterie__segment_profiles "
-                "order by segmentation_name"
-            ).fetchall()
-            for (name,) in names:
-                parts.append(f"Segments ({name})\n" + table(SEGMENTS, segmentation=name))
-        if "coterie__customer_predictions" in marts:
-            parts.append("Predictions\n" + table(SCORES))
-        if "coterie__customer_lifetime_values" in marts:
-            parts.append("What customers are worth\n" + table(VALUES))
-        if "coterie__model_versions" in marts:
-            parts.append("Models and their gates\n" + table(VERSIONS))
-        quality = "Quality of {} on later dates, pooled, beside the baselines\n"
-        if "coterie__customer_predictions" in marts:
-            parts.append(quality.format("predictions") + table(METRICS))
-        if "coterie__customer_lifetime_values" in marts:
-            parts.append(quality.format("values") + table(VALUE_METRICS))
-        parts.append("Four queries to try\n" + QUERIES.format(schema=plain_schema))
-        parts.append(f"The database: {database.resolve()}")
+def summarise_marts(marts: Marts) -> str:
+    """Read marts as a page of text.
+
+    Parameters
+    ----------
+    marts : Marts
+        Of an open database.
+
+    Returns
+    -------
+    str
+        As `summarise` gives it.
+    """
+
+    def table(query: str, **parameters: str) -> str:
+        return _as_text(marts.frame(query, **parameters))
+
+    as_of_date, customers = marts.rows(
+        "select max(as_of_date), count(*) from {coterie__customers}"
+    )[0]
+    parts = [f"{customers:,} customers as of {as_of_date}"]
+    if marts.has("coterie__segment_profiles"):
+        names = marts.rows(
+            "select distinct segmentation_name from {coterie__segment_profiles} "
+            "order by segmentation_name"
+        )
+        for (name,) in names:
+            parts.append(f"Segments ({name})\n" + table(SEGMENTS, segmentation=name))
+    if marts.has("coterie__customer_predictions"):
+        parts.append("Predictions\n" + table(SCORES))
+    if marts.has("coterie__customer_lifetime_values"):
+        parts.append("What customers are worth\n" + table(VALUES))
+    if marts.has("coterie__model_versions"):
+        parts.append("Models and their gates\n" + table(VERSIONS))
+    quality = "Quality of {} on later dates, pooled, beside the baselines\n"
+    if marts.has("coterie__customer_predictions"):
+        parts.append(quality.format("predictions") + table(METRICS))
+    if marts.has("coterie__customer_lifetime_values"):
+        parts.append(quality.format("values") + table(VALUE_METRICS))
+    plain = {name: relation.replace('"', "") for name, relation in marts.relations.items()}
+    parts.append("Four queries to try\n" + _queries(plain))
+    parts.append(f"The database: {marts.path.resolve()}\nThe same with charts: coterie report, or make report here")
     return "\n\n".join(parts)
+
+
+def _queries(relations: Mapping[str, str]) -> str:
+    """Give the queries whose marts are built."""
+    given = []
+    for query in QUERIES.split("\n\n"):
+        with contextlib.suppress(KeyError):
+            given.append(query.format_map(relations))
+    return "\n\n".join(given)
 
 
 def _as_text(frame: pd.DataFrame) -> str:
@@ -227,7 +242,7 @@ def main() -> int:
     )
     try:
         print(summarise(parser.parse_args().database))
-    except (FileNotFoundError, ValueError) as error:
+    except UnreadableError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -121,11 +121,15 @@ def profile_path(project: Path) -> Path | None:
         output = profile["outputs"][target]
         if _rendered(output.get("type")) != "duckdb" or not output.get("path"):
             return None
-        path = Path(_rendered(output["path"]))
+        path = Path(_rendered(output["path"]) or ":memory:")
     except (KeyError, TypeError, jinja2.TemplateError, yaml.YAMLError) as error:
         raise UnreadableError(
             f"{file} does not say where the database is ({error}): give --database FILE."
         ) from None
+    if str(path) == ":memory:" or str(path).startswith(("md:", "motherduck:")):
+        raise UnreadableError(
+            f"{file} builds in {path}, which is no file: give --database FILE, a copy of it."
+        )
     return path if path.is_absolute() else project / path
 
 
@@ -167,7 +171,9 @@ def open_marts(
             ) from None
         raise UnreadableError(f"{database} cannot be opened: {first}") from None
     except duckdb.Error as error:
-        raise UnreadableError(f"{database} cannot be opened: {str(error).splitlines()[0]}") from None
+        raise UnreadableError(
+            f"{database} cannot be opened: {str(error).splitlines()[0]}"
+        ) from None
     try:
         names = _manifest_names(manifest)
         relations = _relations(connection, database, schema, names)
@@ -247,7 +253,9 @@ def _manifest_names(manifest: Path | None) -> dict[str, tuple[str, str]]:
 
 
 def _shared(left: str, right: str) -> int:
-    return len(os.path.commonprefix([left, right]))
+    """Count the letters with which both begin."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
 def _quoted(name: str) -> str:

@@ -23,6 +23,7 @@ from coterie.lifetime_value import predict_values
 from coterie.quality import draw_weights
 from coterie.runs import read_run
 from coterie.summary import summarise
+from coterie.warehouse import UnreadableError
 
 #: What a model reads and no reason names.
 UNTOLD = {"nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup"}
@@ -603,10 +604,10 @@ def test_the_summary_is_read_back_from_the_marts(demo):
 
 
 def test_the_summary_says_what_to_do_without_a_database(tmp_path):
-    with pytest.raises(FileNotFoundError, match="make demo"):
+    with pytest.raises(UnreadableError, match="dbt build"):
         summarise(tmp_path / "none.duckdb")
     duckdb.connect(str(tmp_path / "empty.duckdb")).close()
-    with pytest.raises(ValueError, match="dbt build"):
+    with pytest.raises(UnreadableError, match="dbt build"):
         summarise(tmp_path / "empty.duckdb")
 
 

@@ -1,4 +1,4 @@
-"""Write the generated shop from the command line: ``python -m coterie.demo --help``."""
+"""Write the generated shop from the command line: ``coterie demo --help``."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ one file per table. CSV is made in memory, for seeds.
 EXAMPLES = """\
 examples:
   a million customers, about 10 million orders and 50 million events:
-      python -m coterie.demo --customers 1000000 --out shop
+      coterie demo --customers 1000000 --out shop
   the same shop as it was before its last day, to build once before and once after:
-      python -m coterie.demo --customers 1000000 --until 2025-09-30 --out shop_before
+      coterie demo --customers 1000000 --until 2025-09-30 --out shop_before
   the files of seeds/demo:
-      python -m coterie.demo --customers 2000 --format csv --out seeds/demo
+      coterie demo --customers 2000 --format csv --out seeds/demo
 """
 
 SHOPS = {"csv": QUIET, "parquet": BUSY}
@@ -50,9 +50,9 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m coterie.demo",
+        prog=prog,
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -115,15 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m coterie.demo") -> None:
     """Write the shop from the command line.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         The arguments; those of the command line where left out.
+    prog : str, optional
+        What the help calls the command.
     """
-    parser = _parser()
+    parser = _parser(prog)
     options = parser.parse_args(arguments)
     names = [field.name for field in dataclasses.fields(Shop)]
     given = {name: getattr(options, name) for name in names}

@@ -69,6 +69,10 @@ AUDIENCE_MARTS = (
 )
 
 
+#: Stands where there is no number or word to show.
+NOTHING = "\N{EN DASH}"
+
+
 @dataclass
 class Table:
     """A table of words: numbers stand to the right.
@@ -148,27 +152,27 @@ class Content:
 
 def number(value: Any, digits: int = 0) -> str:
     """Write a number with thousands set apart; a dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:,.{digits}f}"
+    return NOTHING if pd.isna(value) else f"{value:,.{digits}f}"
 
 
 def percent(value: Any, digits: int = 1) -> str:
     """Write a share as percent."""
-    return "–" if pd.isna(value) else f"{100 * value:.{digits}f} %"
+    return NOTHING if pd.isna(value) else f"{100 * value:.{digits}f} %"
 
 
 def change(value: Any) -> str:
     """Write a difference with its sign."""
     if pd.isna(value):
-        return "–"
+        return NOTHING
     return f"{value:+,.0f}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
 def text(value: Any) -> str:
     """Write anything else; a dash where there is nothing."""
     if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
-        return "–"
+        return NOTHING
     if value is pd.NA:
-        return "–"
+        return NOTHING
     if isinstance(value, pd.Timestamp):
         return value.date().isoformat()
     return str(value)
@@ -332,7 +336,7 @@ def _segmentation(
         if previous is not None:
             code = row["segment_code"]
             if few or code not in sizes.index:
-                cells += ["–", "–", "–"]
+                cells += [NOTHING, NOTHING, NOTHING]
             else:
                 size = sizes.loc[code]
                 cells += [
@@ -413,9 +417,7 @@ def _movements(
     return found, Table(caption, columns, rows, frozenset({3, 4})), words
 
 
-def _models(
-    marts: Marts, names: list[str], labels: dict[str, str], caption: str
-) -> list[Model]:
+def _models(marts: Marts, names: list[str], labels: dict[str, str], caption: str) -> list[Model]:
     """Read gate and evidence of the newest version of each of these models."""
     if not marts.has("coterie__model_versions", "coterie__model_metrics"):
         return []
@@ -472,7 +474,7 @@ def _metric_table(metrics: pd.DataFrame, labels: dict[str, str], caption: str) -
         cells = [scorer.replace("_", " ")]
         for metric in shown:
             if metric not in own.index:
-                cells.append("–")
+                cells.append(NOTHING)
                 continue
             row = own.loc[metric]
             digits = 2 if metric == "mae" else 3
@@ -509,9 +511,7 @@ def _predictions(marts: Marts) -> tuple[Table, list[Model], Table]:
         from {{coterie__customer_predictions}}
         group by prediction_name
         order by prediction_name
-        """.format(
-            bands=", ".join(f"count(*) filter (where band = '{b}') as {b}" for b in BANDS)
-        )
+        """.format(bands=", ".join(f"count(*) filter (where band = '{b}') as {b}" for b in BANDS))
     )
     for _, row in found.iterrows():
         table.rows.append(
@@ -552,7 +552,7 @@ def _predictions(marts: Marts) -> tuple[Table, list[Model], Table]:
                     number(row["customer_count"]),
                     percent(row["predicted_rate"]),
                     percent(row["observed_rate"]),
-                    "–" if pd.isna(lower) else f"{percent(lower)} to {percent(upper)}",
+                    NOTHING if pd.isna(lower) else f"{percent(lower)} to {percent(upper)}",
                 ]
             )
     return table, models, outcomes
@@ -616,9 +616,7 @@ def _values(marts: Marts) -> tuple[Table, list[Model], Table, pd.DataFrame]:
     return values, models, concentration, frame
 
 
-def _audiences(
-    marts: Marts, as_of_date: datetime.date | None
-) -> tuple[Table, Table, str, Table]:
+def _audiences(marts: Marts, as_of_date: datetime.date | None) -> tuple[Table, Table, str, Table]:
     status_columns = ["audience", "status", "members", "proposed", "in words"]
     audiences = Table("Audiences", status_columns, [], frozenset({2, 3}))
     change_columns = ["audience", "added", "updated", "removed"]
@@ -637,7 +635,7 @@ def _audiences(
         for code, members in marts.rows(
             "select audience_code, count(*) from {coterie__audiences} group by 1 order by 1"
         ):
-            audiences.rows.append([text(code), "–", number(members), "–", "–"])
+            audiences.rows.append([text(code), NOTHING, number(members), NOTHING, NOTHING])
     if marts.has("coterie__audience_changes"):
         for code, *counts in marts.rows(
             """
@@ -664,7 +662,7 @@ def _audiences(
             "roc_auc_lower, roc_auc_upper, words from {coterie__lookalike_audiences} "
             "order by audience_code"
         ):
-            cell = "–" if auc is None else f"{auc:.3f} ({lower:.3f} to {upper:.3f})"
+            cell = NOTHING if auc is None else f"{auc:.3f} ({lower:.3f} to {upper:.3f})"
             lookalikes.rows.append(
                 [text(code), text(status), number(members), number(ranked), cell, text(told)]
             )

@@ -45,7 +45,7 @@ def render_html(content: Content) -> str:
     template = _environment(autoescape=True).get_template("report.html.j2")
     page = template.render(
         content=content,
-        palette=Markup(charts.palette_css("    ")),
+        palette=Markup(charts.palette_css()),
         segmentations=[(one, _segment_charts(one)) for one in content.segmentations],
         prediction_models=[
             (model, _model_charts(model, PREDICTION_METRICS)) for model in content.prediction_models
@@ -79,7 +79,9 @@ def render_markdown(content: Content) -> str:
     """
     environment = _environment(autoescape=False)
     environment.finalize = _as_markdown
-    return environment.get_template("report.md.j2").render(content=content).strip() + "\n"
+    page = environment.get_template("report.md.j2").render(content=content)
+    page = re.sub(r" +$", "", page, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
 def _environment(autoescape: bool) -> jinja2.Environment:
