@@ -184,8 +184,8 @@ def migration_matrix(
         Columns from_segment_name, to_segment_name and customer_count; rows of the same pair are
         added up.
     sizes : mapping of str to int, optional
-        Customers of each segment on the date before, by which the colours are classed; without it
-        the classes go by all who left the segment.
+        Customers of each segment on the date before, in the order in which they are drawn. Colours
+        go by the share of these who moved; without it by the share of those who left.
 
     Returns
     -------
@@ -194,9 +194,11 @@ def migration_matrix(
     """
     counts = migrations.groupby(["from_segment_name", "to_segment_name"])["customer_count"].sum()
     table = counts.unstack(fill_value=0)
-    everyone = sorted({*table.index, *table.columns})
+    found = sorted({*table.index, *table.columns})
+    order = {name: i for i, name in enumerate(sizes or {})}
+    everyone = sorted(found, key=lambda name: order.get(name, len(order)))
     table = table.reindex(index=everyone, columns=everyone, fill_value=0)
-    values = table.to_numpy(dtype=float)
+    values = table.to_numpy(dtype=float).copy()
     whole = np.array([float((sizes or {}).get(name, 0)) for name in everyone])
     whole = np.where(whole > 0, whole, values.sum(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -627,7 +629,7 @@ def _bars(
             place_of_words = width + 0.02 * limit
             axes.text(place_of_words, place, words(value), va="center", color=color, fontsize=9.5)
     axes.set_yticks(places, names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)
     axes.set_xticks([])
     axes.set_xlim(0, limit)
     _legend(axes)

@@ -207,7 +207,10 @@ def summarise_marts(marts: Marts) -> str:
         parts.append(quality.format("values") + table(VALUE_METRICS))
     plain = {name: relation.replace('"', "") for name, relation in marts.relations.items()}
     parts.append("Four queries to try\n" + _queries(plain))
-    parts.append(f"The database: {marts.path.resolve()}\nThe same with charts: coterie report, or make report here")
+    parts.append(
+        f"The database: {marts.path.resolve()}\n"
+        "The same with charts: make report, or coterie report --database FILE"
+    )
     return "\n\n".join(parts)
 
 

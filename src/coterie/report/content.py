@@ -349,8 +349,8 @@ def _segmentation(
     migrations, movements, words = _movements(marts, name, as_of_date, previous)
     before = {}
     if previous is not None:
-        named = profiles.set_index("segment_code")["segment_name"]
-        before = {named.get(code, code): int(n) for code, n in sizes["before"].items()}
+        named = zip(profiles["segment_code"], profiles["segment_name"], strict=True)
+        before = {text(words): int(sizes["before"].get(code, 0)) for code, words in named}
     since = f", and what has changed since {previous}" if previous else ""
     return Segmentation(
         name=name,
