@@ -69,6 +69,7 @@ STATUS_SERIES = {"ok": "series-1", "watch": "series-2", "act": "series-4", "unkn
 
 _FONT = re.compile(r"font-family: [^;\"]*;?\s*")
 _WIDTH_INCHES = 5.3
+_SCALE = 1.2
 
 
 def palette_css() -> str:
@@ -253,9 +254,7 @@ def calibration_curve(curve: pd.DataFrame, *, title: str = "Predicted and real r
         limit = 1.05 * max(0.01, float(np.nanmax([*predicted, *observed, 0.0])))
         axes.plot([0, limit], [0, limit], color=_mark("faint"), linestyle=(0, (4, 3)), linewidth=1)
         axes.plot(predicted, observed, color=_mark("series-1"), marker="o", markersize=5)
-        axes.text(
-            *(0.62 * limit, 0.56 * limit, "as predicted"), color=_mark("faint"), va="top", ha="left"
-        )
+        _corner(axes, "dashed: as predicted")
         axes.set_xlim(0, limit)
         axes.set_ylim(0, limit)
         _percent_axes(axes, "predicted", "happened")
@@ -285,7 +284,7 @@ def lift_curve(curve: pd.DataFrame, *, title: str = "How many are found from the
         axes = chart.axes()
         axes.plot([0, 1], [0, 1], color=_mark("faint"), linestyle=(0, (4, 3)), linewidth=1)
         axes.plot(shares, gains, color=_mark("series-1"), marker="o", markersize=5)
-        axes.text(0.62, 0.56, "by chance", color=_mark("faint"), va="top", ha="left")
+        _corner(axes, "dashed: by chance")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.03)
         _percent_axes(axes, "of the customers, best first", "of the outcomes found")
@@ -565,9 +564,10 @@ def _finish(svg: str, title: str, description: str) -> str:
     svg = svg.replace('xmlns:xlink="http://www.w3.org/1999/xlink" ', "", 1)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     width, height = box[1], box[2]
-    # Points become pixels, so that text has the size of text in the page.
+    # Larger than it was laid out, so that text has about the size of text in the page.
+    sizes = [f"{_SCALE * float(size):.0f}" for size in (width, height)]
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{sizes[0]}" height="{sizes[1]}" '
         f'viewBox="0 0 {width} {height}" role="img" '
         f'aria-labelledby="{name}-title {name}-desc" '
         'font-family="system-ui, sans-serif" style="stroke-linejoin: round">\n'
@@ -669,6 +669,11 @@ def _cells(
     axes.xaxis.tick_top()
     axes.tick_params(axis="x", labelcolor=_mark("ink"), pad=2)
     axes.spines["bottom"].set_visible(False)
+
+
+def _corner(axes: Axes, words: str) -> None:
+    """Say below the curves what the dashed line is."""
+    axes.text(*(0.97, 0.06, words), color=_mark("faint"), ha="right", transform=axes.transAxes)
 
 
 def _percent_axes(axes: Axes, x_label: str, y_label: str) -> None:

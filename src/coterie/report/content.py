@@ -54,6 +54,15 @@ VALUE_METRICS = {
     "interval_coverage": "inside the interval of 80 %",
 }
 
+SCORERS = {
+    "base_rate": "base rate",
+    "rfm_cell": "RFM cell",
+    "bg_nbd": "BG/NBD",
+    "nbd": "purchase model",
+    "cohort_mean": "mean of cohort",
+    "last_period": "last period",
+}
+
 MEASURES = {
     "net_amount_365d": "Revenue of the last 365 days",
     "predicted_value_90d": "Value of the next 90 days",
@@ -378,7 +387,8 @@ def _movements(
     marts: Marts, name: str, as_of_date: datetime.date | None, previous: datetime.date | None
 ) -> tuple[pd.DataFrame, Table, str]:
     columns = ["from", "to", "cause", "customers", "their revenue"]
-    caption = f"The largest movements between segments since {previous}"
+    title = SEGMENTATION_TITLES.get(name, name)
+    caption = f"{title}: the largest movements since {previous}"
     nothing = Table(caption, columns, [])
     if not marts.has("coterie__segment_migrations"):
         return pd.DataFrame(), nothing, "coterie__segment_migrations is not built."
@@ -400,7 +410,7 @@ def _movements(
     words += (
         f"; {drawn:,} are in another segment because its definition moved."
         if drawn
-        else ", and no definition did."
+        else "; no definition did."
     )
     rows = [
         [
@@ -433,7 +443,7 @@ def _models(marts: Marts, names: list[str], labels: dict[str, str], caption: str
         where is_newest and origin = 'pooled' and group_name = 'all'
         order by model_name, scorer_name <> 'model', scorer_name, metric_name
         """
-    )
+    ).replace({"scorer_name": SCORERS})
     curves = pd.DataFrame()
     if marts.has("coterie__model_curves"):
         curves = marts.frame(
@@ -471,7 +481,7 @@ def _metric_table(metrics: pd.DataFrame, labels: dict[str, str], caption: str) -
     rows = []
     for scorer in dict.fromkeys(metrics["scorer_name"]):
         own = metrics[metrics["scorer_name"] == scorer].set_index("metric_name")
-        cells = [scorer.replace("_", " ")]
+        cells = [scorer]
         for metric in shown:
             if metric not in own.index:
                 cells.append(NOTHING)
