@@ -682,6 +682,8 @@ def build_every_algorithm(host: Host) -> Host:
     chosen = "+int_coterie__segment_proposals"
     host.dbt("build", "-s", chosen, *WITHOUT_TESTS)
     return host
+
+
 #: Audiences of tests; the shipped ones are left out.
 OWN_AUDIENCES: dict[str, object] = {
     "high_value_at_risk": None,

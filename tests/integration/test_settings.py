@@ -402,7 +402,11 @@ REFUSED |= {
     "unknown column": (
         AUDIENCES,
         audience({"column": "order_cuont", "operator": ">=", "value": 2}),
-        ("The audience 'mine' of the var coterie__audiences", "'order_cuont'", "Nearest: order_count"),
+        (
+            "The audience 'mine' of the var coterie__audiences",
+            "'order_cuont'",
+            "Nearest: order_count",
+        ),
     ),
     "SQL for a column": (
         AUDIENCES,
@@ -428,7 +432,10 @@ REFUSED |= {
     "unknown operator": (
         AUDIENCES,
         audience({"column": "order_count", "operator": "like", "value": 2}),
-        ("unknown operator 'like' for the column 'order_count'", "=, !=, <, <=, >, >=, in, between"),
+        (
+            "unknown operator 'like' for the column 'order_count'",
+            "=, !=, <, <=, >, >=, in, between",
+        ),
     ),
     "text for a number": (
         AUDIENCES,
