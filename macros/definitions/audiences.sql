@@ -56,11 +56,11 @@
             "channel": "email",
             "conditions": [
                 {"column": "monetary_score", "operator": ">=", "value": 4},
-                {"column": "churn_90d.probability", "operator": ">=", "value": 0.6}
+                {"column": "churn_90d.probability", "operator": ">=", "value": 0.5}
             ],
             "stay_conditions": [
                 {"column": "monetary_score", "operator": ">=", "value": 3},
-                {"column": "churn_90d.probability", "operator": ">=", "value": 0.5}
+                {"column": "churn_90d.probability", "operator": ">=", "value": 0.4}
             ],
             "priority": 1
         },
@@ -69,11 +69,11 @@
             "channel": "email",
             "conditions": [
                 {"column": "rfm_segment_code", "operator": "in", "value": ["champion", "loyal"]},
-                {"column": "churn_90d.probability", "operator": ">=", "value": 0.4}
+                {"column": "churn_90d.probability", "operator": ">=", "value": 0.15}
             ],
             "stay_conditions": [
                 {"column": "rfm_segment_code", "operator": "in", "value": ["champion", "loyal"]},
-                {"column": "churn_90d.probability", "operator": ">=", "value": 0.3}
+                {"column": "churn_90d.probability", "operator": ">=", "value": 0.1}
             ],
             "priority": 2,
             "excludes": ["high_value_at_risk"]
@@ -283,7 +283,7 @@
 {# The columns of a mart with their kinds, also where its topic is off. #}
 {% macro _contracted_columns(mart) %}
     {% set id = "model.coterie." ~ mart %}
-    {% set node = graph.nodes.get(id) %}
+    {% set node = (graph.nodes or {}).get(id) %}
     {% set kinds = {"string": "text", "bigint": "number", "double": "number"} %}
     {% set columns = {} %}
     {% for name, column in (node.columns if node else {}).items() %}
@@ -407,7 +407,7 @@
     {% if is_prediction and not coterie.is_topic_enabled("propensity") %}
         {{ return("propensity") }}
     {% endif %}
-    {% if graph.nodes.get("model.coterie.coterie__customer_lifetime_values") is none and not is_own %}
+    {% if not is_own and not coterie.is_topic_enabled("lifetime_value") %}
         {{ return("lifetime_value") }}
     {% endif %}
     {{ return("propensity" if is_prediction and not is_own else "") }}
