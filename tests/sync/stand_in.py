@@ -1,0 +1,143 @@
+"""A database with the marts that are synced, filled by hand: few columns of them matter here."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from pathlib import Path
+
+import duckdb
+
+#: The columns that the examples read, with the types of the marts' contracts.
+CRM_CUSTOMERS = {
+    "customer_id": "varchar",
+    "email": "varchar",
+    "segment_code": "varchar",
+    "segment_name": "varchar",
+    "rfm_segment_code": "varchar",
+    "value_band": "varchar",
+    "purchase_band": "varchar",
+    "churn_band": "varchar",
+    "audiences": "varchar",
+    "is_deleted": "boolean",
+    "row_hash": "varchar",
+    "changed_at": "timestamp",
+    "change_number": "bigint",
+}
+AUDIENCES = {
+    "audience_code": "varchar",
+    "customer_id": "varchar",
+    "entered_on": "date",
+    "reason": "varchar",
+}
+AUDIENCE_CHANGES = {
+    "audience_code": "varchar",
+    "customer_id": "varchar",
+    "change_number": "bigint",
+    "action": "varchar",
+    "reason": "varchar",
+    "changed_at": "timestamp",
+    "row_hash": "varchar",
+}
+MARTS = {
+    "coterie__crm_customers": CRM_CUSTOMERS,
+    "coterie__audiences": AUDIENCES,
+    "coterie__audience_changes": AUDIENCE_CHANGES,
+}
+PAYLOAD = [
+    name for name in CRM_CUSTOMERS if name not in {"row_hash", "changed_at", "change_number"}
+]
+FIRST_BUILD = datetime.datetime(2026, 1, 1, 5, 0)
+
+
+class Shop:
+    """Customers and members, and a `build` that writes them as the marts would.
+
+    As in the marts, `changed_at` and `change_number` of a row move only when its payload does.
+    """
+
+    def __init__(self, database: Path, customer_count: int) -> None:
+        self.database = database
+        self.builds = 0
+        self.customers: dict[str, dict] = {}
+        self.changes: list[dict] = []
+        self._members: set[tuple[str, str]] = set()
+        for number in range(customer_count):
+            self.customers[f"c{number:04d}"] = {
+                "email": f"c{number:04d}@example.com",
+                "segment_code": f"segment_{number % 3 + 1}",
+                "segment_name": ["Loyal regulars", "Rare and small", "New"][number % 3],
+                "rfm_segment_code": "champions" if number % 3 == 0 else "hibernating",
+                "value_band": "high" if number % 3 == 0 else "low",
+                "purchase_band": "medium",
+                "churn_band": "very_high" if number % 5 == 0 else "low",
+                "audiences": "win_back" if number % 5 == 0 else None,
+                "is_deleted": False,
+            }
+        self.build()
+
+    def change(self, customer_id: str, **values: object) -> None:
+        """Change what the next build says of a customer."""
+        self.customers[customer_id].update(values)
+
+    def erase(self, customer_id: str) -> None:
+        """Leave of a customer the tombstone alone."""
+        row = dict.fromkeys(self.customers[customer_id])
+        self.customers[customer_id] = {**row, "is_deleted": True}
+        # Nobody is told that an erased customer has left: they were never there.
+        self.changes = [change for change in self.changes if change["customer_id"] != customer_id]
+        self._members = {member for member in self._members if member[1] != customer_id}
+
+    def build(self) -> None:
+        """Write the marts anew."""
+        self.builds += 1
+        clock = {
+            "changed_at": FIRST_BUILD + datetime.timedelta(days=self.builds),
+            "change_number": self.builds,
+        }
+        for customer_id, row in self.customers.items():
+            payload = {"customer_id": customer_id, **{n: row[n] for n in PAYLOAD[1:]}}
+            row_hash = hashlib.md5(repr(payload).encode()).hexdigest()
+            if row.get("row_hash") != row_hash:
+                row.update(clock, row_hash=row_hash)
+
+        members = {
+            (code, customer_id)
+            for customer_id, row in self.customers.items()
+            for code in (row["audiences"] or "").split(",")
+            if code
+        }
+        for action, pairs in {
+            "add": members - self._members,
+            "remove": self._members - members,
+        }.items():
+            for code, customer_id in sorted(pairs):
+                change = {"audience_code": code, "customer_id": customer_id, "action": action}
+                self.changes.append({**change, **clock, "reason": action, "row_hash": "-"})
+        self._members = members
+
+        entered = {(c["audience_code"], c["customer_id"]): c["changed_at"] for c in self.changes}
+        rows = {
+            "coterie__crm_customers": [
+                {"customer_id": customer_id, **row} for customer_id, row in self.customers.items()
+            ],
+            "coterie__audiences": [
+                {
+                    "audience_code": code,
+                    "customer_id": customer_id,
+                    "entered_on": entered[code, customer_id].date(),
+                    "reason": "add",
+                }
+                for code, customer_id in sorted(members)
+            ],
+            "coterie__audience_changes": self.changes,
+        }
+        with duckdb.connect(str(self.database)) as connection:
+            connection.execute("create schema if not exists coterie")
+            for mart, columns in MARTS.items():
+                types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+                connection.execute(f"create or replace table coterie.{mart} ({types})")
+                values = [[row[name] for name in columns] for row in rows[mart]]
+                marks = ", ".join("?" * len(columns))
+                if values:
+                    connection.executemany(f"insert into coterie.{mart} values ({marks})", values)
