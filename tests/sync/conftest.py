@@ -109,16 +109,14 @@ class Warehouse:
 
     def sync(self, *names: str, fails: bool = False) -> dict[str, tuple[int, int]]:
         """Run syncs one by one; return how many rows each has written, and failed to write."""
-        rows = {}
-        for name in names:
-            drt = self.tools.python.parent / "drt"
-            done = self.tools.run(
-                drt, "run", "--select", name, "--output", "json", cwd=self.project
-            )
-            assert (done.returncode != 0) == fails, done.stdout + done.stderr
-            (result,) = json.loads(done.stdout)["syncs"]
-            rows[name] = (result["rows_synced"], result["rows_failed"])
-        return rows
+        drt = [self.tools.python.parent / "drt", "run", "--output", "json"]
+        selected = [word for name in names for word in ("--select", name)]
+        done = self.tools.run(*drt, *selected, cwd=self.project)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return {
+            result["name"]: (result["rows_synced"], result["rows_failed"])
+            for result in json.loads(done.stdout)["syncs"]
+        }
 
 
 @pytest.fixture

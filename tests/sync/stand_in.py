@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 #: The columns that the examples read, with the types of the marts' contracts.
 CRM_CUSTOMERS = {
@@ -135,9 +136,11 @@ class Shop:
         with duckdb.connect(str(self.database)) as connection:
             connection.execute("create schema if not exists coterie")
             for mart, columns in MARTS.items():
-                types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-                connection.execute(f"create or replace table coterie.{mart} ({types})")
-                values = [[row[name] for name in columns] for row in rows[mart]]
-                marks = ", ".join("?" * len(columns))
-                if values:
-                    connection.executemany(f"insert into coterie.{mart} values ({marks})", values)
+                values = {name: [row[name] for row in rows[mart]] for name in columns}
+                connection.register("given", pa.table(values))
+                typed = ", ".join(
+                    f"cast({name} as {kind}) as {name}" for name, kind in columns.items()
+                )
+                connection.execute(
+                    f"create or replace table coterie.{mart} as select {typed} from given"
+                )
