@@ -60,7 +60,8 @@ def test_a_crm_is_told_bands_addresses_and_audiences(consenting_shop):
     assert (rows["audiences"] == listed).all()
     assert {"frequent", "recent", "frequent,recent", ""} == set(listed)
     assert set(rows["value_band"].dropna()) <= {"very_low", "low", "medium", "high", "very_high"}
-    assert rows["row_hash"].is_unique and rows["change_number"].is_unique
+    assert rows["row_hash"].is_unique
+    assert rows["change_number"].is_unique
 
 
 def test_who_withdraws_leaves_every_audience_of_the_channel_although_it_is_held(consenting_shop):

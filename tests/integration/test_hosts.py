@@ -219,6 +219,17 @@ def test_every_input_is_read_whole(every_input, name):
     assert accepted > 0.95 * given
 
 
+def test_audiences_hold_only_who_has_granted_their_channel(every_input):
+    consents = every_input.query("select * from {crm_permissions} order by said_at, is_allowed desc")
+    newest = consents[consents["medium"] == "email"].groupby("contact_code")["is_allowed"].last()
+    members = set(every_input.table("coterie__audiences")["customer_id"])
+    assert members
+    assert members <= set(newest.index[newest])
+    erased = set(every_input.table("crm_deletions")["contact_code"])
+    assert set(every_input.table("int_coterie__erased_customers")["customer_id"]) == erased
+    assert len(erased) == 6
+
+
 def test_metrics_are_told_apart_by_what_is_known_of_customers(every_input):
     metrics = every_input.query(
         "select * from {coterie__model_metrics} where origin = 'pooled' and scorer_name = 'model' "

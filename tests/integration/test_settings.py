@@ -510,10 +510,19 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """Return what each question got: [value, None] or [None, words of the refusal]."""
     project = tmp_path_factory.mktemp("settings")
     settings = yaml.safe_load((REPOSITORY / "dbt_project.yml").read_text(encoding="utf-8"))
-    # Settings need no models, and a project without any is parsed in a second.
-    kept = ("name", "version", "config-version", "profile", "macro-paths", "vars")
+    # Settings need no models but the columns of marts, and such a project is parsed in a second.
+    kept = ("name", "version", "config-version", "profile", "macro-paths", "model-paths", "vars")
     (project / "dbt_project.yml").write_text(yaml.safe_dump({key: settings[key] for key in kept}))
     os.symlink(REPOSITORY / "macros", project / "macros")
+    (project / "models").mkdir()
+    (project / "python_models").mkdir()
+    for name in ("customers", "customer_lifetime_values", "customer_predictions"):
+        path = REPOSITORY / "models" / "marts" / f"coterie__{name}.yml"
+        mart = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
+        columns = [{key: column[key] for key in ("name", "data_type")} for column in mart["columns"]]
+        stub = {"models": [{"name": mart["name"], "columns": columns}]}
+        (project / "models" / path.name).write_text(yaml.safe_dump(stub))
+        (project / "models" / f"{mart['name']}.sql").write_text("select 1 as nothing")
     output = {"type": "duckdb", "path": ":memory:"}
     profile = {settings["profile"]: {"target": "dev", "outputs": {"dev": output}}}
     (project / "profiles.yml").write_text(yaml.safe_dump(profile))
