@@ -370,9 +370,10 @@ def value_concentration(
     )
     table = table.reindex([measure for measure in labels if measure in table.index]).astype(float)
     names = [labels[measure] for measure in table.index]
-    shares = {f"with the best {_percent(top)}": table[top].to_numpy() for top in table.columns}
+    shares = {f"best {_percent(top)}": table[top].to_numpy() for top in table.columns}
     described = [
-        f"{name}: " + ", ".join(f"{_percent(held[i])} {who}" for who, held in shares.items())
+        f"{name}: "
+        + ", ".join(f"{_percent(held[i])} with the {who}" for who, held in shares.items())
         for i, name in enumerate(names)
     ]
     with _chart(title, "; ".join(described), height=0.9 + 0.5 * len(names)) as chart:

@@ -632,7 +632,12 @@ def _audiences(marts: Marts, as_of_date: datetime.date | None) -> tuple[Table, T
     change_columns = ["audience", "added", "updated", "removed"]
     changes = Table(f"Changes as of {as_of_date}", change_columns, [], frozenset({1, 2, 3}))
     missing = [name for name in AUDIENCE_MARTS if not marts.has(name)]
-    words = f"Not built: {', '.join(missing)}." if missing else ""
+    words = ""
+    if missing:
+        words = (
+            f"Not built: {', '.join(missing)}. The topic activation is switched off, or the "
+            "package is of an older version."
+        )
     if marts.has("coterie__audience_statuses"):
         for code, status, members, proposed, told in marts.rows(
             "select audience_code, status, member_count, proposed_count, words "
