@@ -7,7 +7,7 @@ export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo report build test test-all ruff lint format lock bench bench-scoring bench-accuracy \
-	bench-learning bench-gates bench-lifetime-value demo-data clean
+	bench-learning bench-gates bench-lifetime-value demo-data dictionary clean
 
 help: ## Print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,10 @@ format: install ## Let ruff and sqlfluff mend what they can
 
 demo-data: install ## Generate seeds/demo again; the result must not differ
 	$(BIN)/coterie demo --format csv --out seeds/demo
+
+dictionary: install ## Write docs/dictionary.md from the descriptions of the models
+	$(BIN)/dbt --quiet parse
+	$(BIN)/python tools/dictionary.py
 
 lock: ## Pin requirements.txt anew, with hashes and without addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -680,3 +681,170 @@ def test_profiles_read_like_sentences(read):
     hidden = profiles[profiles["is_suppressed"]]
     assert hidden[["customer_count", "customer_share", "net_amount"]].isna().all(axis=None)
     assert shown["customer_count"].min() >= 10
+
+
+# ---- what is written about the marts ------------------------------------------------------------
+
+
+def test_the_data_dictionary_is_current(demo, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    from dictionary import PAGE, dictionary
+
+    manifest = json.loads((demo.parent / "target" / "manifest.json").read_text(encoding="utf-8"))
+    assert PAGE.read_text(encoding="utf-8") == dictionary(manifest), "Run make dictionary."
+
+
+#: Metrics, what they are grouped by, and the query on the marts that gives the same rows.
+METRICS = {
+    "customers, repeat and retention rate": (
+        "coterie_customers coterie_buyers coterie_repeat_rate coterie_retention_rate_365d",
+        "customer__rfm_segment_code",
+        """
+        select
+            rfm_segment_code,
+            count(*),
+            count(*) filter (where order_count > 0),
+            count(*) filter (where order_count > 1)
+                / nullif(count(*) filter (where order_count > 0), 0),
+            count(*) filter (where order_count > order_count_365d and order_count_365d > 0)
+                / nullif(count(*) filter (where order_count > order_count_365d), 0)
+        from coterie__customers
+        group by all
+        """,
+    ),
+    "revenue, seen by the days of the orders and by the customers": (
+        "coterie_revenue coterie_orders coterie_avg_order_value coterie_revenue_365d "
+        "coterie_predicted_value coterie_avg_predicted_value",
+        "customer__rfm_segment_code",
+        """
+        select
+            rfm_segment_code,
+            nullif(sum(net_amount), 0),
+            nullif(sum(order_count), 0),
+            sum(net_amount) / nullif(sum(order_count), 0),
+            sum(net_amount_365d),
+            sum(predicted_value_365d),
+            avg(predicted_value_365d)
+        from coterie__customers
+        group by all
+        """,
+    ),
+    "newcomers by month": (
+        "coterie_new_customers",
+        "metric_time__month",
+        """
+        select date_trunc('month', first_ordered_at), count(*)
+        from coterie__customers
+        where order_count > 0
+        group by all
+        """,
+    ),
+    "members of every segmentation": (
+        "coterie_segment_members",
+        "segment_membership__segmentation_name segment_membership__segment_code",
+        """
+        select segmentation_name, segment_code, count(*)
+        from coterie__customer_segment_memberships
+        group by all
+        """,
+    ),
+    "scores": (
+        "coterie_scored_customers_30d coterie_expected_buyers_30d",
+        "customer__rfm_segment_code",
+        """
+        select rfm_segment_code, count(purchase_probability_30d), sum(purchase_probability_30d)
+        from coterie__customers
+        group by all
+        """,
+    ),
+    "model quality": (
+        "coterie_model_roc_auc",
+        "model_metric__model_name",
+        """
+        select model_name, avg(metric_value)
+        from coterie__model_metrics
+        where
+            metric_name = 'roc_auc'
+            and scorer_name = 'model'
+            and group_name = 'all'
+            and origin = 'pooled'
+        group by all
+        """,
+    ),
+    "versions in use": (
+        "coterie_model_version_total coterie_models_in_use",
+        "model_version__learner",
+        """
+        select
+            learner,
+            count(*) filter (where model_version != 'none'),
+            count(*) filter (where is_champion)
+        from coterie__model_versions
+        group by all
+        """,
+    ),
+}
+
+#: Installed apart, because MetricFlow pins another dbt than requirements.txt does.
+MF = os.environ.get("COTERIE_METRICFLOW", "")
+needs_metricflow = pytest.mark.skipif(
+    not MF, reason="COTERIE_METRICFLOW names no mf (pip install 'dbt-metricflow[dbt-duckdb]')"
+)
+
+
+def mf(demo: Path, *arguments: str) -> str:
+    """Run MetricFlow on the demo and return what it prints."""
+    # It reads and writes the folder `target` of the project, so it gets a project of its own.
+    project = demo.parent / "mf"
+    if not project.exists():
+        (project / "target").mkdir(parents=True)
+        for name in ("semantic_manifest.json", "manifest.json"):
+            shutil.copy(demo.parent / "target" / name, project / "target")
+        for name in ("dbt_project.yml", "docs", "macros", "models", "python_models", "seeds"):
+            (project / name).symlink_to(REPOSITORY / name)
+    done = subprocess.run(
+        [MF, *arguments],
+        cwd=project,
+        env=os.environ
+        | {
+            "COTERIE_DATABASE": str(demo),
+            "DBT_PROFILES_DIR": str(REPOSITORY),
+            "DO_NOT_TRACK": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.mark.matrix
+@needs_metricflow
+def test_metricflow_finds_no_fault(demo):
+    words = mf(demo, "validate-configs")
+    assert words.count("ERRORS: 0, FUTURE_ERRORS: 0, WARNINGS: 0") >= 6, words
+
+
+@pytest.mark.matrix
+@needs_metricflow
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_equal_sql_on_the_marts(name, demo, read, tmp_path):
+    metrics, groups = (names.split() for names in METRICS[name][:2])
+    out = tmp_path / "metrics.csv"
+    given = ["--metrics", ",".join(metrics), "--group-by", ",".join(groups), "--csv", str(out)]
+    mf(demo, "query", *given, "--decimals", "12")
+    told = pd.read_csv(out).sort_values(groups).reset_index(drop=True)
+    expected = read(METRICS[name][2])
+    expected.columns = [*groups, *metrics]
+    for column in groups:
+        told[column] = told[column].astype(expected[column].dtype)
+    expected = expected.sort_values(groups).reset_index(drop=True)
+    assert len(told) > 1
+    pd.testing.assert_frame_equal(
+        told[expected.columns].astype(dict.fromkeys(metrics, float)),
+        expected.astype(dict.fromkeys(metrics, float)),
+        rtol=1e-9,
+    )
