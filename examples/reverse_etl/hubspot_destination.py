@@ -29,6 +29,9 @@ PROPERTIES = {
     "coterie_value_band": "value_band",
     "coterie_purchase_band": "purchase_band",
     "coterie_churn_band": "churn_band",
+    "coterie_order_count_band": "order_count_band",
+    "coterie_top_interest": "top_interest",
+    "coterie_last_ordered_on": "last_ordered_on",
     "coterie_audiences": "audiences",
 }
 

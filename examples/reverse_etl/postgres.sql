@@ -10,6 +10,9 @@ create table if not exists crm.customers (
     value_band text,
     purchase_band text,
     churn_band text,
+    order_count_band text,
+    top_interest text,
+    last_ordered_on date,
     audiences text,
     is_deleted boolean not null,
     row_hash text not null,
@@ -20,6 +23,7 @@ create table if not exists crm.customers (
 create table if not exists crm.audience_members (
     audience_code text,
     customer_id text,
+    channel text not null,
     entered_on date not null,
     reason text,
     primary key (audience_code, customer_id)
@@ -30,6 +34,7 @@ create table if not exists crm.audience_changes (
     customer_id text,
     change_number bigint,
     action text not null check (action in ('add', 'update', 'remove')),
+    channel text not null,
     reason text,
     changed_at timestamp not null,
     row_hash text,
@@ -55,6 +60,7 @@ create or replace view crm.members as
 select
     audience_code,
     customer_id,
+    channel,
     changed_at,
     reason
 from (

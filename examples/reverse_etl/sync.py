@@ -25,7 +25,8 @@ from tryton_destination import tryton_destination
 DESTINATIONS = {"tryton": tryton_destination, "hubspot": hubspot_destination}
 COLUMNS = (
     "customer_id, email, segment_code, segment_name, rfm_segment_code, value_band, purchase_band, "
-    "churn_band, audiences, is_deleted, change_number"
+    "churn_band, order_count_band, top_interest, last_ordered_on, audiences, is_deleted, "
+    "change_number"
 )
 
 

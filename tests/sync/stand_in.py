@@ -19,6 +19,9 @@ CRM_CUSTOMERS = {
     "value_band": "varchar",
     "purchase_band": "varchar",
     "churn_band": "varchar",
+    "order_count_band": "varchar",
+    "top_interest": "varchar",
+    "last_ordered_on": "date",
     "audiences": "varchar",
     "is_deleted": "boolean",
     "row_hash": "varchar",
@@ -28,6 +31,7 @@ CRM_CUSTOMERS = {
 AUDIENCES = {
     "audience_code": "varchar",
     "customer_id": "varchar",
+    "channel": "varchar",
     "entered_on": "date",
     "reason": "varchar",
 }
@@ -36,9 +40,11 @@ AUDIENCE_CHANGES = {
     "customer_id": "varchar",
     "change_number": "bigint",
     "action": "varchar",
+    "channel": "varchar",
     "reason": "varchar",
     "changed_at": "timestamp",
     "row_hash": "varchar",
+    "as_of_date": "date",
 }
 MARTS = {
     "coterie__crm_customers": CRM_CUSTOMERS,
@@ -60,6 +66,7 @@ class Shop:
     def __init__(self, database: Path, customer_count: int) -> None:
         self.database = database
         self.builds = 0
+        self._change_number = 0
         self.customers: dict[str, dict] = {}
         self.changes: list[dict] = []
         self._members: set[tuple[str, str]] = set()
@@ -72,7 +79,10 @@ class Shop:
                 "value_band": "high" if number % 3 == 0 else "low",
                 "purchase_band": "medium",
                 "churn_band": "very_high" if number % 5 == 0 else "low",
-                "audiences": "win_back" if number % 5 == 0 else None,
+                "order_count_band": "1" if number % 3 == 1 else "2-4",
+                "top_interest": f"topic_{number % 4 + 1}",
+                "last_ordered_on": FIRST_BUILD.date() - datetime.timedelta(days=number % 90),
+                "audiences": "win_back" if number % 5 == 0 else "",
                 "is_deleted": False,
             }
         self.build()
@@ -92,15 +102,19 @@ class Shop:
     def build(self) -> None:
         """Write the marts anew."""
         self.builds += 1
-        clock = {
-            "changed_at": FIRST_BUILD + datetime.timedelta(days=self.builds),
-            "change_number": self.builds,
-        }
+        changed_at = FIRST_BUILD + datetime.timedelta(days=self.builds)
+        # As in the marts: microseconds of the build, and one more each row.
+        self._change_number = int(changed_at.timestamp() * 1_000_000)
+
+        def clock() -> dict[str, object]:
+            self._change_number += 1
+            return {"changed_at": changed_at, "change_number": self._change_number}
+
         for customer_id, row in self.customers.items():
             payload = {"customer_id": customer_id, **{n: row[n] for n in PAYLOAD[1:]}}
             row_hash = hashlib.md5(repr(payload).encode()).hexdigest()
             if row.get("row_hash") != row_hash:
-                row.update(clock, row_hash=row_hash)
+                row.update(clock(), row_hash=row_hash)
 
         members = {
             (code, customer_id)
@@ -113,8 +127,18 @@ class Shop:
             "remove": self._members - members,
         }.items():
             for code, customer_id in sorted(pairs):
-                change = {"audience_code": code, "customer_id": customer_id, "action": action}
-                self.changes.append({**change, **clock, "reason": action, "row_hash": "-"})
+                self.changes.append(
+                    {
+                        "audience_code": code,
+                        "customer_id": customer_id,
+                        "action": action,
+                        "channel": "email",
+                        "reason": action,
+                        "row_hash": "-",
+                        "as_of_date": changed_at.date(),
+                        **clock(),
+                    }
+                )
         self._members = members
 
         entered = {(c["audience_code"], c["customer_id"]): c["changed_at"] for c in self.changes}
@@ -126,6 +150,7 @@ class Shop:
                 {
                     "audience_code": code,
                     "customer_id": customer_id,
+                    "channel": "email",
                     "entered_on": entered[code, customer_id].date(),
                     "reason": "add",
                 }

@@ -30,6 +30,9 @@ def test_every_customer_becomes_a_contact(synced, hubspot_server):
         "coterie_value_band": "high",
         "coterie_purchase_band": "medium",
         "coterie_churn_band": "very_high",
+        "coterie_order_count_band": "2-4",
+        "coterie_top_interest": "topic_1",
+        "coterie_last_ordered_on": "2026-01-01",
         "coterie_audiences": "win_back",
     }
 
@@ -45,7 +48,7 @@ def test_nothing_is_sent_when_nothing_has_changed(synced, hubspot_server):
 def test_what_has_changed_is_sent_alone(synced, hubspot_server):
     synced.shop.change("c0001", email="new@example.com")
     synced.shop.change("c0002", value_band="very_high")
-    synced.shop.change("c0005", audiences=None)
+    synced.shop.change("c0005", audiences="")
     synced.shop.build()
 
     assert synced.sync() == {"sent": 3, "updated": 3}
@@ -88,7 +91,7 @@ def test_the_client_waits_as_long_as_it_is_told(hubspot, hubspot_server):
     hubspot_server.limit, hubspot_server.window_seconds = 4, 1
 
     assert hubspot.sync() == {"sent": 250, "created": 250}
-    # Seven properties and three batches are more than four requests a second.
+    # Ten properties and three batches are more than four requests a second.
     assert hubspot_server.statuses[429] >= 1
     assert len(hubspot_server.contacts) == 250
 

@@ -50,7 +50,7 @@ def test_all_rows_may_be_sent_again(synced):
 
 
 def test_who_leaves_an_audience_leaves_it_there(synced):
-    synced.shop.change("c0005", audiences=None)
+    synced.shop.change("c0005", audiences="")
     synced.shop.build()
 
     assert synced.sync("audience_changes", "audience_members", "crm_customers") == {
@@ -65,7 +65,7 @@ def test_who_leaves_an_audience_leaves_it_there(synced):
 
 def test_the_last_member_leaves_too(synced):
     for row in synced.shop.customers.values():
-        row["audiences"] = None
+        row["audiences"] = ""
     synced.shop.build()
 
     assert synced.sync("audience_changes", "audience_members") == {
@@ -79,7 +79,7 @@ def test_the_last_member_leaves_too(synced):
 
 def test_too_many_deletions_are_refused(synced):
     for number in range(0, 750, 5):
-        synced.shop.change(f"c{number:04d}", audiences=None)
+        synced.shop.change(f"c{number:04d}", audiences="")
     synced.shop.build()
 
     synced.sync("audience_members", fails=True)
@@ -96,7 +96,7 @@ def test_of_an_erased_customer_only_the_id_stays(synced):
         "crm_customers": (1, 0),
     }
     (tombstone,) = synced.sql("select * from crm.customers where is_deleted")
-    assert tombstone[:10] == ("c0010", "", "", "", "", "", "", "", "", "t")
+    assert tombstone[:13] == ("c0010", *[""] * 11, "t")
     for table in ("members", "audience_members", "audience_changes"):
         assert not synced.sql(f"select * from crm.{table} where customer_id = 'c0010'")
 
