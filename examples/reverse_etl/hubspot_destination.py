@@ -39,7 +39,7 @@ PROPERTIES = {
 def connect(token: str, host: str) -> HubSpot:
     """Return the official client, which also repeats a POST: an upsert may come twice."""
     retry = Retry(
-        total=5,
+        total=4,
         backoff_factor=0.5,
         status_forcelist=[429, 500, 502, 503, 504],
         allowed_methods=None,
