@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Finish what the last run has left, then send what has changed since."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--database", type=Path, required=True)
-    parser.add_argument("--schema", default="coterie")
+    parser.add_argument("--schema", default="main_coterie")
     parser.add_argument("--to", choices=sorted(DESTINATIONS), required=True)
     parser.add_argument("--state", type=Path, default=Path(".sync"), help="what to keep it in")
     given = parser.parse_args(arguments)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 import pytest
 from hubspot_stub import HubSpotStub
 from servers import PostgresServer, TrytonServer, new_tryton_database, postgres_binaries
-from stand_in import Shop
+from stand_in import MARTS, SCHEMA, Shop
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -78,6 +79,24 @@ def new_shop(tmp_path: Path) -> Callable[[int], Shop]:
     return lambda customer_count: Shop(tmp_path / "shop.duckdb", customer_count)
 
 
+@pytest.fixture
+def demo_marts(tmp_path: Path) -> Path:
+    """Return a copy of the database that `make demo` has left, with the real marts."""
+    database = Path(os.environ.get("COTERIE_DATABASE") or REPOSITORY / "coterie.duckdb")
+    if not database.exists():
+        pytest.skip(f"{database} is not there: make demo builds it, or COTERIE_DATABASE names one")
+    copy = tmp_path / "demo.duckdb"
+    shutil.copy(database, copy)
+    with duckdb.connect(str(copy)) as connection:
+        found = connection.execute(
+            "select table_name from information_schema.tables where table_schema = ?", [SCHEMA]
+        ).fetchall()
+    missing = set(MARTS) - {name for (name,) in found}
+    if missing:
+        pytest.skip(f"{database} lacks {', '.join(sorted(missing))}: build it anew")
+    return copy
+
+
 # --- PostgreSQL by drt
 
 
@@ -98,7 +117,7 @@ class Warehouse:
     server: PostgresServer
     name: str
     project: Path
-    shop: Shop
+    shop: Shop | None
     tools: Tools
 
     def sql(self, statement: str) -> list[tuple[str, ...]]:
@@ -120,10 +139,23 @@ class Warehouse:
 
 
 @pytest.fixture
+def new_warehouse(
+    postgres: PostgresServer, tools: Tools, tmp_path: Path
+) -> Callable[[Path, Shop | None], Warehouse]:
+    return lambda database, shop=None: _new_warehouse(postgres, tools, tmp_path, database, shop)
+
+
+@pytest.fixture
 def warehouse(
-    postgres: PostgresServer, tools: Tools, new_shop: Callable[[int], Shop], tmp_path: Path
+    new_warehouse: Callable[[Path, Shop | None], Warehouse], new_shop: Callable[[int], Shop]
 ) -> Warehouse:
     shop = new_shop(1000)
+    return new_warehouse(shop.database, shop)
+
+
+def _new_warehouse(
+    postgres: PostgresServer, tools: Tools, tmp_path: Path, database: Path, shop: Shop | None
+) -> Warehouse:
     name = f"crm_{next(_numbers)}"
     postgres.sql(f'create database "{name}"')
     postgres.sql((EXAMPLES / "postgres.sql").read_text(), name)
@@ -131,9 +163,7 @@ def warehouse(
     shutil.copytree(EXAMPLES / "drt", project)
     (tools.home / ".drt").mkdir()
     profile = (
-        (project / "profiles.yml")
-        .read_text()
-        .replace("../../../coterie.duckdb", str(shop.database))
+        (project / "profiles.yml").read_text().replace("../../../coterie.duckdb", str(database))
     )
     (tools.home / ".drt" / "profiles.yml").write_text(profile)
     tools.variables["CRM_DATABASE"] = postgres.address(name)
@@ -145,19 +175,20 @@ def warehouse(
 
 @dataclass
 class Crm:
-    """A CRM that sync.py fills from the shop's marts."""
+    """A CRM that sync.py fills from the marts of a database, a shop's if it has one."""
 
     name: str
-    shop: Shop
+    database: Path
     tools: Tools
     state: Path
+    shop: Shop | None = None
 
     def sync(self, fails: bool = False) -> dict[str, int]:
         """Return what became of how many rows; nothing, if the run failed before it said so."""
         done = self.tools.run(
             self.tools.python,
             "sync.py",
-            *("--database", self.shop.database, "--to", self.name, "--state", self.state),
+            *("--database", self.database, "--to", self.name, "--state", self.state),
             cwd=EXAMPLES,
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
@@ -195,7 +226,8 @@ def tryton(
 ) -> Crm:
     tools.variables["DESTINATION__TRYTON__URL"] = tryton_server.url
     tools.variables["DESTINATION__TRYTON__KEY"] = tryton_server.key
-    return Crm("tryton", new_shop(200), tools, tmp_path / "state")
+    shop = new_shop(200)
+    return Crm("tryton", shop.database, tools, tmp_path / "state", shop)
 
 
 @pytest.fixture
@@ -206,9 +238,17 @@ def hubspot_server() -> Iterator[HubSpotStub]:
 
 
 @pytest.fixture
-def hubspot(
-    hubspot_server: HubSpotStub, tools: Tools, new_shop: Callable[[int], Shop], tmp_path: Path
-) -> Crm:
+def new_hubspot(
+    hubspot_server: HubSpotStub, tools: Tools, tmp_path: Path
+) -> Callable[[Path, Shop | None], Crm]:
     tools.variables["DESTINATION__HUBSPOT__HOST"] = hubspot_server.host
     tools.variables["DESTINATION__HUBSPOT__TOKEN"] = hubspot_server.token
-    return Crm("hubspot", new_shop(250), tools, tmp_path / "state")
+    return lambda database, shop=None: Crm("hubspot", database, tools, tmp_path / "state", shop)
+
+
+@pytest.fixture
+def hubspot(
+    new_hubspot: Callable[[Path, Shop | None], Crm], new_shop: Callable[[int], Shop]
+) -> Crm:
+    shop = new_shop(250)
+    return new_hubspot(shop.database, shop)

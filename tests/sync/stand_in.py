@@ -54,6 +54,8 @@ MARTS = {
 PAYLOAD = [
     name for name in CRM_CUSTOMERS if name not in {"row_hash", "changed_at", "change_number"}
 ]
+#: Where dbt puts the marts of this project.
+SCHEMA = "main_coterie"
 FIRST_BUILD = datetime.datetime(2026, 1, 1, 5, 0)
 
 
@@ -159,7 +161,7 @@ class Shop:
             "coterie__audience_changes": self.changes,
         }
         with duckdb.connect(str(self.database)) as connection:
-            connection.execute("create schema if not exists coterie")
+            connection.execute(f"create schema if not exists {SCHEMA}")
             for mart, columns in MARTS.items():
                 values = {name: [row[name] for row in rows[mart]] for name in columns}
                 connection.register("given", pa.table(values))
@@ -167,5 +169,5 @@ class Shop:
                     f"cast({name} as {kind}) as {name}" for name, kind in columns.items()
                 )
                 connection.execute(
-                    f"create or replace table coterie.{mart} as select {typed} from given"
+                    f"create or replace table {SCHEMA}.{mart} as select {typed} from given"
                 )

@@ -25,7 +25,7 @@ def test_the_stand_in_has_the_columns_of_the_mart(mart):
 def test_drt_lists_columns_of_the_mart(path):
     sync = yaml.safe_load(path.read_text())
     words = " ".join(sync["model"].split())
-    columns, mart = words.removeprefix("select ").split(" from coterie.")
+    columns, mart = words.removeprefix("select ").split(" from {{ var('schema') }}.")
 
     assert set(columns.split(", ")) <= set(MARTS[mart])
     assert sync["destination"]["upsert_key"][-1] in {"customer_id", "change_number"}
