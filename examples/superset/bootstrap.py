@@ -1,7 +1,8 @@
 """Create the connection, the datasets, the charts and the dashboard in a running Superset.
 
 Everything is found again by its name: what is missing is created, what differs is set right, and
-what is alike is left alone, so that a second run changes nothing. Needs only the standard library.
+what is alike is left alone, so that a second run changes nothing. Charts that ``dashboard.py`` has
+no longer are removed; those that somebody else made stay. Needs only the standard library.
 
     python bootstrap.py --url http://127.0.0.1:8088 --database ../../coterie.duckdb
 """
@@ -23,6 +24,8 @@ from dashboard import CHARTS, DATASETS, FILTER, Chart
 HERE = Path(__file__).resolve().parent
 DATABASE_NAME = "Coterie"
 SLUG = "coterie"
+# Stands in the settings of charts that are ours to remove once dashboard.py has them no longer.
+MARK = "made_by_coterie_example"
 TITLE = "Customers: segments, predictions and how far to trust them"
 INTRODUCTION = """\
 The filter chooses among segmentations: `rfm`, `default` (clusters), `interest`, `demographic`. \
@@ -211,6 +214,7 @@ def keep_chart(superset: Superset, chart: Chart, dataset: int, dashboard: int) -
         "filterOptionName": "filter_where",
     }
     params = chart.params | {
+        MARK: True,
         "viz_type": chart.viz_type,
         "datasource": f"{dataset}__table",
         "adhoc_filters": [where] if chart.where else [],
@@ -368,6 +372,10 @@ def keep_dashboard(superset: Superset, datasets: dict[str, int]) -> int:
         for mart, dataset in datasets.items()
         if FILTER["column"] in column_names(superset, dataset)
     }
+    for chart in superset.call("GET", f"dashboard/{number}/charts")["result"]:
+        if chart["id"] not in charts.values() and chart["form_data"].get(MARK):
+            superset.counts["removed"] += 1
+            superset.call("DELETE", f"chart/{chart['id']}")
     wanted = settings(charts, datasets, filtered)
     places = layout(charts)
     held = superset.call("GET", f"dashboard/{number}")["result"]
@@ -414,9 +422,8 @@ def main() -> None:
     database = keep_database(superset, arguments.database.resolve())
     datasets = keep_datasets(superset, database, arguments.schema)
     keep_dashboard(superset, datasets)
-    counts = ", ".join(
-        f"{superset.counts[word]} {word}" for word in ("created", "changed", "unchanged")
-    )
+    words = ("created", "changed", "removed", "unchanged")
+    counts = ", ".join(f"{superset.counts[word]} {word}" for word in words)
     print(f"{counts}: {superset.url}/superset/dashboard/{SLUG}/")
 
 

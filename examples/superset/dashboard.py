@@ -3,6 +3,7 @@
 Expressions are SQL over the columns of one mart; a test holds each to the mart's contract.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,8 @@ def _expressions(value: Any):
     if isinstance(value, dict):
         if "sqlExpression" in value:
             yield value["sqlExpression"]
+        yield from value.get("all_columns", [])
+        yield from (json.loads(order)[0] for order in value.get("order_by_cols", []))
         for part in value.values():
             yield from _expressions(part)
     elif isinstance(value, (list, tuple)):
@@ -154,8 +157,7 @@ CHARTS = (
         params=bars(
             SEGMENT,
             metric("Revenue", "sum(net_amount)"),
-            y_axis_format="~s",
-            color_scheme="lyftColors",
+            y_axis_format=".3~s",
         ),
         where="not is_suppressed",
         row=0,
@@ -169,19 +171,18 @@ CHARTS = (
         params=bars(
             SEGMENT,
             metric("Predicted value, 365 days", "max(avg_predicted_value_365d)"),
-            color_scheme="googleCategory10c",
         ),
         where="not is_suppressed and avg_predicted_value_365d is not null",
         row=0,
         width=4,
     ),
     Chart(
-        name="RFM grid: customers by recency and frequency",
+        name="Customers by recency (across) and frequency (up)",
         dataset="coterie__customers",
         viz_type="heatmap_v2",
-        question="Where do customers stand between seldom and often, long ago and recently?",
+        question="How many customers are in each cell of the RFM grid, 5 being the best score?",
         params={
-            "x_axis": column("Recency score (5: most recent)", "cast(recency_score as varchar)"),
+            "x_axis": column("Recency score", "cast(recency_score as varchar)"),
             "groupby": column(
                 "Frequency score (5: most often)", "cast(frequency_score as varchar)"
             ),
@@ -193,7 +194,7 @@ CHARTS = (
             "yscale_interval": -1,
             "left_margin": "auto",
             "bottom_margin": "auto",
-            "linear_color_scheme": "blue_white_yellow",
+            "linear_color_scheme": "schemeBlues",
             "legend_type": "continuous",
             "show_legend": False,
             "show_values": True,
@@ -243,23 +244,22 @@ CHARTS = (
             metric("Customers", "count(customer_id)"),
             x_axis_sort="Band",
             x_axis_sort_asc=False,
-            color_scheme="bnbColors",
         ),
         where="prediction_name = 'purchase_30d'",
         row=2,
         width=4,
     ),
     Chart(
-        name="Share of the value that the best customers hold",
+        name="Share held by the best customers",
         dataset="coterie__value_concentration",
         viz_type="echarts_timeseries_bar",
-        question="What share of revenue and of predicted value hangs on the best tenth and fifth?",
+        question="What share of revenue and predicted value hangs on the best tenth and fifth?",
         params=bars(
             column(
                 "Measure",
-                "case measure when 'net_amount_365d' then 'spent in 365 days'"
-                " when 'predicted_value_90d' then 'expected in 90 days'"
-                " else 'expected in 365 days' end",
+                "case measure when 'net_amount_365d' then 'spent, 365 days'"
+                " when 'predicted_value_90d' then 'next 90 days'"
+                " else 'next 365 days' end",
             ),
             metric("Share", "max(amount_share)"),
             groupby=[
@@ -268,9 +268,7 @@ CHARTS = (
                     "case when top_share < 0.15 then 'best tenth' else 'best fifth' end",
                 )
             ],
-            orientation="vertical",
             x_axis_sort="Measure",
-            x_axis_sort_asc=False,
             show_legend=True,
             legendOrientation="top",
             legendType="scroll",
@@ -290,7 +288,7 @@ CHARTS = (
             "query_mode": "aggregate",
             "groupby": [
                 column("Customer", "customer_id"),
-                column("Order was due by", "strftime(next_order_latest_on, '%Y-%m-%d')"),
+                column("Expected on", "cast(expected_next_order_on as varchar)"),
             ],
             "metrics": [
                 metric("Predicted value", "max(predicted_value_365d)"),
@@ -301,7 +299,7 @@ CHARTS = (
             "timeseries_limit_metric": metric("Predicted value", "max(predicted_value_365d)"),
             "order_desc": True,
             "row_limit": 50,
-            "page_length": 10,
+            "page_length": 0,
             "show_cell_bars": False,
             "column_config": {
                 "Predicted value": {"d3NumberFormat": ",.0f"},
@@ -320,32 +318,28 @@ CHARTS = (
         viz_type="table",
         question="How well were past dates ranked by each model, and how well without it?",
         params={
-            "query_mode": "aggregate",
-            "groupby": [
-                column("Model", "model_name"),
-                column("Version", "model_version"),
-                column(
-                    "Scorer", "case scorer_name when 'model' then 'the model' else scorer_name end"
-                ),
-                column("Measure", "metric_name"),
+            "query_mode": "raw",
+            "all_columns": [
+                "model_name",
+                "scorer_name",
+                "metric_name",
+                "metric_value",
+                "interval_lower",
+                "interval_upper",
+                "model_version",
             ],
-            "metrics": [
-                metric("Value", "max(metric_value)"),
-                metric("From", "max(interval_lower)"),
-                metric("To", "max(interval_upper)"),
+            "order_by_cols": [
+                json.dumps(["model_name", True]),
+                json.dumps(["model_version", True]),
+                json.dumps(["metric_value", False]),
             ],
-            "timeseries_limit_metric": metric(
-                "Order",
-                "0",
-            ),
-            "order_desc": True,
             "row_limit": 200,
-            "page_length": 20,
+            "page_length": 0,
             "show_cell_bars": True,
             "column_config": {
-                "Value": {"d3NumberFormat": ".3f", "alignPositiveNegative": False},
-                "From": {"d3NumberFormat": ".3f", "showCellBars": False},
-                "To": {"d3NumberFormat": ".3f", "showCellBars": False},
+                "metric_value": {"d3NumberFormat": ".3f"},
+                "interval_lower": {"d3NumberFormat": ".3f", "showCellBars": False},
+                "interval_upper": {"d3NumberFormat": ".3f", "showCellBars": False},
             },
         },
         where=(
@@ -369,7 +363,7 @@ CHARTS = (
                 column("Rule", "rule_name"),
                 column("What was found", "words"),
             ],
-            "metrics": [metric("Share", "max(share)")],
+            "metrics": [],
             "timeseries_limit_metric": metric(
                 "Urgency",
                 "max(case status when 'act' then 3 when 'watch' then 2 when 'unknown' then 1"
@@ -377,12 +371,8 @@ CHARTS = (
             ),
             "order_desc": True,
             "row_limit": 200,
-            "page_length": 20,
+            "page_length": 0,
             "show_cell_bars": False,
-            "column_config": {
-                "Share": {"d3NumberFormat": ".1%"},
-                "What was found": {"columnWidth": 360},
-            },
         },
         where="status != 'ok'",
         row=3,

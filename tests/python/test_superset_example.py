@@ -101,6 +101,14 @@ def in_memory(superset_class):
                 number = 1 + sum(map(len, self.held.values()))
                 rows[number] = {"json_metadata": None, "position_json": None} | body
                 return {"id": number}
+            if path.endswith("/charts"):
+                charts = self.held["chart"].items()
+                rows = [
+                    {"id": chart, "form_data": json.loads(held["params"])} for chart, held in charts
+                ]
+                return {"result": rows}
+            if method == "DELETE":
+                return rows.pop(int(number))
             row = rows[int(number)]
             if method == "PUT":
                 row.update(body)
@@ -139,6 +147,19 @@ def test_a_second_run_changes_nothing_and_mends_what_was_changed(example):
     chart["description"] = "Something else."
     assert bring_up(bootstrap, superset_class(held)) == {"changed": 1, "unchanged": count - 1}
     assert json.dumps(held) == before
+
+
+def test_a_chart_that_is_gone_is_removed_and_those_of_others_stay(example):
+    bootstrap, _ = example
+    superset_class = in_memory(bootstrap.Superset)
+    held = {}
+    bring_up(bootstrap, superset_class(held))
+    old = {"slice_name": "Old", "params": json.dumps({bootstrap.MARK: True})}
+    theirs = {"slice_name": "Theirs", "params": "{}"}
+    held["chart"] |= {1000: old, 1001: theirs}
+    assert bring_up(bootstrap, superset_class(held))["removed"] == 1
+    assert 1000 not in held["chart"]
+    assert 1001 in held["chart"]
 
 
 def test_only_segmented_charts_follow_the_filter(example):
