@@ -147,7 +147,8 @@ CHARTS = (
         question="How many customers are in each segment?",
         params=bars(SEGMENT, metric("Customers", "count(customer_id)")),
         row=0,
-        width=4,
+        width=6,
+        height=46,
     ),
     Chart(
         name="Revenue of the last year by segment",
@@ -161,7 +162,8 @@ CHARTS = (
         ),
         where="not is_suppressed",
         row=0,
-        width=4,
+        width=6,
+        height=46,
     ),
     Chart(
         name="Predicted value per customer by segment",
@@ -173,8 +175,31 @@ CHARTS = (
             metric("Predicted value, 365 days", "max(avg_predicted_value_365d)"),
         ),
         where="not is_suppressed and avg_predicted_value_365d is not null",
-        row=0,
-        width=4,
+        row=1,
+        width=6,
+        height=46,
+    ),
+    Chart(
+        name="Customers by probability of an order in 30 days",
+        dataset="coterie__customer_predictions",
+        viz_type="echarts_timeseries_bar",
+        question="How many customers are likely to order? Who has no score, and why?",
+        params=bars(
+            column(
+                "Band",
+                "case band when 'very_low' then '1 very low' when 'low' then '2 low'"
+                " when 'medium' then '3 medium' when 'high' then '4 high'"
+                " when 'very_high' then '5 very high'"
+                " else 'no score: ' || replace(score_status, '_', ' ') end",
+            ),
+            metric("Customers", "count(customer_id)"),
+            x_axis_sort="Band",
+            x_axis_sort_asc=False,
+        ),
+        where="prediction_name = 'purchase_30d'",
+        row=1,
+        width=6,
+        height=46,
     ),
     Chart(
         name="Customers by recency (across) and frequency (up)",
@@ -205,8 +230,8 @@ CHARTS = (
             "row_limit": 100,
         },
         where="recency_score is not null",
-        row=1,
-        width=4,
+        row=2,
+        width=5,
         height=54,
     ),
     Chart(
@@ -224,30 +249,9 @@ CHARTS = (
             "color_scheme": "supersetColors",
         },
         where="cause = 'customer_moved' and customer_count >= 3",
-        row=1,
-        width=8,
-        height=54,
-    ),
-    Chart(
-        name="Customers by probability of an order in 30 days",
-        dataset="coterie__customer_predictions",
-        viz_type="echarts_timeseries_bar",
-        question="How many customers are likely to order? Who has no score, and why?",
-        params=bars(
-            column(
-                "Band",
-                "case band when 'very_low' then '1 very low' when 'low' then '2 low'"
-                " when 'medium' then '3 medium' when 'high' then '4 high'"
-                " when 'very_high' then '5 very high'"
-                " else 'no score: ' || replace(score_status, '_', ' ') end",
-            ),
-            metric("Customers", "count(customer_id)"),
-            x_axis_sort="Band",
-            x_axis_sort_asc=False,
-        ),
-        where="prediction_name = 'purchase_30d'",
         row=2,
-        width=4,
+        width=7,
+        height=54,
     ),
     Chart(
         name="Share held by the best customers",
@@ -276,8 +280,9 @@ CHARTS = (
             y_axis_bounds=[0, 1],
             truncateYAxis=True,
         ),
-        row=2,
-        width=3,
+        row=3,
+        width=5,
+        height=44,
     ),
     Chart(
         name="Overdue customers of the highest value",
@@ -309,8 +314,9 @@ CHARTS = (
             },
         },
         where="is_overdue and value_status = 'scored' and probability_alive >= 0.5",
-        row=2,
-        width=5,
+        row=3,
+        width=7,
+        height=44,
     ),
     Chart(
         name="Model quality against baselines, with 95 % intervals",
@@ -346,9 +352,9 @@ CHARTS = (
             "origin = 'pooled' and group_name = 'all'"
             " and metric_name in ('roc_auc', 'normalised_gini')"
         ),
-        row=3,
-        width=6,
-        height=60,
+        row=4,
+        width=12,
+        height=56,
     ),
     Chart(
         name="Data quality: what deserves a look",
@@ -375,8 +381,8 @@ CHARTS = (
             "show_cell_bars": False,
         },
         where="status != 'ok'",
-        row=3,
-        width=6,
-        height=60,
+        row=5,
+        width=12,
+        height=34,
     ),
 )
