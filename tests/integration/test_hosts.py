@@ -220,7 +220,9 @@ def test_every_input_is_read_whole(every_input, name):
 
 
 def test_audiences_hold_only_who_has_granted_their_channel(every_input):
-    consents = every_input.query("select * from {crm_permissions} order by said_at, is_allowed desc")
+    consents = every_input.query(
+        "select * from {crm_permissions} order by said_at, is_allowed desc"
+    )
     newest = consents[consents["medium"] == "email"].groupby("contact_code")["is_allowed"].last()
     members = set(every_input.table("coterie__audiences")["customer_id"])
     assert members

@@ -519,7 +519,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     for name in ("customers", "customer_lifetime_values", "customer_predictions"):
         path = REPOSITORY / "models" / "marts" / f"coterie__{name}.yml"
         mart = yaml.safe_load(path.read_text(encoding="utf-8"))["models"][0]
-        columns = [{key: column[key] for key in ("name", "data_type")} for column in mart["columns"]]
+        columns = [
+            {key: column[key] for key in ("name", "data_type")} for column in mart["columns"]
+        ]
         stub = {"models": [{"name": mart["name"], "columns": columns}]}
         (project / "models" / path.name).write_text(yaml.safe_dump(stub))
         (project / "models" / f"{mart['name']}.sql").write_text("select 1 as nothing")
