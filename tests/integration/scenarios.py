@@ -156,6 +156,19 @@ def build_custom_outcomes(host: Host) -> Host:
     return host
 
 
+def build_shape(host: Host) -> Host:
+    # Where they are found from any folder, because tests read views over them.
+    host.environment |= {"COTERIE_TEST_FILES": str(host.project / "files")}
+    host.dbt("build")
+    return host
+
+
+def build_jaffle_shop(host: Host) -> Host:
+    # Dictionary and metrics are looked at here, too.
+    host.variables |= {"coterie__semantic_layer_enabled": True}
+    return build_shape(host)
+
+
 def build_own_schemas(host: Host) -> Host:
     orders = simulate_orders(300, seed=31)
     # Some have signed up and never bought, some have bought and never signed up.
@@ -943,6 +956,10 @@ SLOW_SCENARIOS = frozenset(
         "publishing_shop",
         "rfm_over_time",
         "scattered_inputs",
+        "shape_jaffle_shop",
+        "shape_klaviyo",
+        "shape_segment",
+        "shape_shopify",
         "ten_days",
         "topics_off",
     }
@@ -974,6 +991,10 @@ SCENARIOS: dict[str, tuple[str | None, Callable[..., object]]] = {
     "shop_before_its_time": ("bare_shop", build_shop_before_its_time),
     "odd_names": ("odd_names", build_odd_names),
     "own_schemas": ("own_schemas", build_own_schemas),
+    "shape_jaffle_shop": ("shape_jaffle_shop", build_jaffle_shop),
+    "shape_shopify": ("shape_shopify", build_shape),
+    "shape_klaviyo": ("shape_klaviyo", build_shape),
+    "shape_segment": ("shape_segment", build_shape),
     "topics_off": ("bare_shop", build_topics_off),
     "linted": (None, run_sqlfluff),
 }
