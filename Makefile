@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report build test test-all ruff lint format lock bench bench-scoring bench-accuracy \
+.PHONY: help install demo report build test test-all test-sync ruff lint format lock bench bench-scoring bench-accuracy \
 	bench-learning bench-gates bench-lifetime-value demo-data dictionary clean
 
 help: ## Print this help
@@ -37,6 +37,10 @@ test: ruff ## Unit tests, demo build and host projects (about 14 minutes on 2 co
 
 test-all: ruff ## Everything, the slow matrices too
 	$(BIN)/pytest --numprocesses 2 --dist loadscope
+
+test-sync: install ## Sync the marts to PostgreSQL, Tryton and HubSpot's client (about 5 minutes; installs them into .venv-sync)
+	PYTHON=$(PYTHON) examples/reverse_etl/setup.sh $(CURDIR)/.venv-sync
+	COTERIE_SYNC_PYTHON=$(CURDIR)/.venv-sync/bin/python $(BIN)/pytest tests/sync
 
 ruff: install ## Lint the Python code
 	$(BIN)/ruff check .
