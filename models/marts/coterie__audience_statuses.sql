@@ -1,4 +1,7 @@
 {% set audiences = coterie.all_audiences() %}
+{% set is_known = (
+    'consents' in coterie.mapped_input_names() or not coterie.is_grant_required()
+) %}
 
 with
 
@@ -128,19 +131,19 @@ described as (
                 then 'Is in the var coterie__audiences no more; its members have been removed.'
             when status = 'held' and is_older
                 then
-                    'Held as it is: the build looks from a date before the newest one, and then only '
-                    || 'takes away who has withdrawn consent.'
+                    'Held as it is: the build looks from a date before the newest one, and then '
+                    || 'only takes away who has withdrawn consent.'
             when status = 'held'
                 then
                     'Held as it is: it would go from ' || cast(member_count as string) || ' to '
                     || cast(proposed_count as string) || ' members, and ' || guard_words
-                    || ' Where that is right, raise the limit in the var coterie__audiences for one '
-                    || 'build.'
+                    || ' Where that is right, raise the limit in the var coterie__audiences for '
+                    || 'one build.'
             when status = 'empty' and denied_count > 0
                 then
-                    {% if 'consents' in coterie.mapped_input_names() or not coterie.is_grant_required() %}
-                    cast(denied_count as string) || ' customers meet the conditions, but none permits '
-                    || channel || '.'
+                    {% if is_known %}
+                    cast(denied_count as string)
+                    || ' customers meet the conditions, but none permits ' || channel || '.'
                     {% else %}
                     cast(denied_count as string) || ' customers meet the conditions, but nobody is '
                     || 'known to permit ' || channel || ': map the input consents '

@@ -718,6 +718,24 @@ OWN_AUDIENCES: dict[str, object] = {
 AUDIENCES_ON, AUDIENCES_BEFORE = "2025-05-01", "2025-04-01"
 
 
+def relations_with(host: Host, text: str) -> set[str]:
+    """The package's relations in any of whose columns a text stands, alone or as a part."""
+    found = set()
+    with host.connect() as connection:
+        for name in host.package_relations():
+            if not host.exists(name):
+                continue
+            rows = connection.sql(f"from {host.relation(name)}")
+            texts = [
+                f"contains(cast(\"{column}\" as varchar), '{text}')"
+                for column, kind in zip(rows.columns, rows.types, strict=True)
+                if "VARCHAR" in str(kind)
+            ]
+            if texts and rows.filter(" or ".join(texts)).limit(1).fetchall():
+                found.add(name)
+    return found
+
+
 def build_consenting_shop(host: Host) -> SimpleNamespace:
     """Build audiences; then withdraw a consent, erase a customer and shrink an audience by 60 %."""
     orders = simulate_orders(1200, seed=41)
@@ -760,22 +778,12 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
         host.dbt(*command, variables=given)
         return {name: host.table(f"coterie__{name}") for name in names}
 
-    def relations_with(text: str) -> set[str]:
-        """The package's relations in any of whose columns a text stands, alone or as a part."""
-        found = set()
-        for name in host.package_relations():
-            if host.exists(name):
-                rows = f"select cast(r as varchar) as words from {{{name}}} as r"
-                if host.value(f"select count(*) from ({rows}) where contains(words, '{text}')"):
-                    found.add(name)
-        return found
-
     story.first = build("build", *WITHOUT_TESTS)
     story.again = build(*activation, run_started_at="2025-05-01 07:00:00")
 
     members = story.first["audiences"].groupby("audience_code")["customer_id"].apply(set)
     story.withdrawn, story.erased, story.late = sorted(members["frequent"] & members["recent"])[:3]
-    story.with_erased_before = relations_with(story.erased)
+    story.with_erased_before = relations_with(host, story.erased)
     bought = host.table("coterie__customers").set_index("customer_id")["order_count"]
     counts = bought[sorted(members["frequent"])].sort_values(ascending=False)
     least = int(counts.iloc[int(0.4 * len(counts))]) + 1
@@ -787,7 +795,7 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
     story.audiences = OWN_AUDIENCES | {"frequent": {"channel": "email", "conditions": [shrunk]}}
     host.variables["coterie__audiences"] = story.audiences
     story.second = build("build", *WITHOUT_TESTS, run_started_at="2025-05-02 06:00:00")
-    story.with_erased_after = relations_with(story.erased)
+    story.with_erased_after = relations_with(host, story.erased)
 
     # Of an older date only what is taken away counts.
     withdrawal = {"customer_id": story.late, "changed_at": pd.Timestamp("2025-06-02"), **no}
@@ -804,7 +812,7 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
         "int_coterie__audience_candidates",
         run_started_at="2025-09-01 06:00:00",
     )
-    story.with_erased_at_last = relations_with(story.erased)
+    story.with_erased_at_last = relations_with(host, story.erased)
     return story
 
 

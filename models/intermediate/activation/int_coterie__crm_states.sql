@@ -57,16 +57,22 @@ live as (
 
 ),
 
+last_date as (
+
+    select max(as_of_date) as as_of_date from held
+
+),
+
 newest as (
 
-    -- A build as of an older date only takes away: audiences of which somebody is no more, the erased.
+    -- A build as of an older date only takes away: audiences that somebody has left, the erased.
     select
         as_of.as_of_date,
-        coalesce(states.newest_on > as_of.as_of_date, false) as is_older
+        coalesce(last_date.as_of_date > as_of.as_of_date, false) as is_older
 
     from as_of
 
-    cross join (select max(as_of_date) as newest_on from held) as states
+    cross join last_date
 
 ),
 
