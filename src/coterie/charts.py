@@ -560,6 +560,9 @@ def _finish(svg: str, title: str, description: str) -> str:
     for color, (light, _) in PALETTE.items():
         svg = svg.replace(light, f"var(--c-{color})")
     svg = _FONT.sub("", svg)
+    # A hundredth of a pixel is enough, and alike on every processor.
+    svg = re.sub(r"-?\d+\.\d{3,}", lambda m: f"{round(float(m[0]), 2) or 0:g}", svg)
+    svg = re.sub(r"\s*\n\s*(?=[LMQCz\"])", " ", svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
     svg = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
     svg = svg.replace('xmlns:xlink="http://www.w3.org/1999/xlink" ', "", 1)
