@@ -67,6 +67,9 @@ def test_an_erased_customer_is_deleted_for_good(synced, hubspot_server):
     assert len(hubspot_server.contacts) == 249
     assert hubspot_server.find(ID, "c0010") is None
     assert synced.sync() == {"sent": 0}
+    kept = [path.read_bytes() for path in synced.state.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(b"c0010@example.com" in content for content in kept)
 
 
 def test_a_row_that_is_refused_stops_no_other_and_is_sent_again(synced, hubspot_server):
