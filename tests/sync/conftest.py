@@ -226,7 +226,7 @@ def tryton(
 ) -> Crm:
     tools.variables["DESTINATION__TRYTON__URL"] = tryton_server.url
     tools.variables["DESTINATION__TRYTON__KEY"] = tryton_server.key
-    shop = new_shop(60)
+    shop = new_shop(200)
     return Crm("tryton", shop.database, tools, tmp_path / "state", shop)
 
 

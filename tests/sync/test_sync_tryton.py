@@ -36,15 +36,15 @@ PARTIES = """
 
 @pytest.fixture
 def synced(tryton):
-    """A shop of 60 customers whose CRM mart has been synced once."""
-    assert tryton.sync() == {"sent": 60, "created": 60}
+    """A shop of 200 customers whose CRM mart has been synced once."""
+    assert tryton.sync() == {"sent": 200, "created": 200}
     return tryton
 
 
 def test_every_customer_becomes_a_party(synced, rows):
     parties = rows(PARTIES)
 
-    assert len(parties) == 60
+    assert len(parties) == 200
     assert parties[0] == ("c0000", 1, "c0000@example.com", "Loyal regulars, win_back")
     assert parties[1] == ("c0001", 1, "c0001@example.com", "Rare and small")
 
@@ -63,7 +63,7 @@ def test_what_has_changed_is_sent_alone(synced, rows):
 
     assert synced.sync() == {"sent": 3, "updated": 3}
     parties = rows(PARTIES)
-    assert len(parties) == 60
+    assert len(parties) == 200
     assert parties[1] == ("c0001", 1, "new@example.com", "Rare and small")
     assert parties[2][3] == "Loyal regulars, second_order, win_back"
     assert parties[3] == ("c0003", 1, None, "Loyal regulars")
@@ -96,7 +96,7 @@ def test_of_an_erased_customer_only_the_code_stays(synced, rows):
     assert synced.sync() == {"sent": 1, "erased": 1}
     assert rows(PARTIES)[10] == ("c0010", 0, None, None)
     assert rows("select name from party_party where code = 'c0010'") == [("c0010",)]
-    assert len(rows(PARTIES)) == 60
+    assert len(rows(PARTIES)) == 200
     assert synced.sync() == {"sent": 0}
     kept = [path.read_bytes() for path in synced.state.rglob("*") if path.is_file()]
     assert kept
@@ -104,7 +104,7 @@ def test_of_an_erased_customer_only_the_code_stays(synced, rows):
 
 
 def test_a_server_that_is_down_loses_nothing(synced, rows, tryton_server):
-    for number in range(40):
+    for number in range(120):
         synced.shop.change(f"c{number:04d}", segment_name="Rare and small")
     synced.shop.build()
 
@@ -113,9 +113,9 @@ def test_a_server_that_is_down_loses_nothing(synced, rows, tryton_server):
     tryton_server.start()
 
     # Customers that had the segment before are sent, too, when another column of theirs moves.
-    expected = sum(number % 3 != 1 for number in range(40))
+    expected = sum(number % 3 != 1 for number in range(120))
     assert synced.sync() == {"sent": expected, "updated": expected}
-    assert len(rows(PARTIES)) == 60
+    assert len(rows(PARTIES)) == 200
     assert synced.sync() == {"sent": 0}
 
 
@@ -133,4 +133,4 @@ def test_a_row_that_is_refused_stops_no_other_and_is_sent_again(synced, rows):
     synced.shop.build()
     assert synced.sync() == {"sent": 1, "updated": 1}
     assert rows(PARTIES)[1] == ("c0001", 1, "c0001@example.com", "New")
-    assert len(rows(PARTIES)) == 60
+    assert len(rows(PARTIES)) == 200
