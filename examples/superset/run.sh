@@ -28,7 +28,7 @@ superset init
 superset run --host 127.0.0.1 --port "$PORT" --with-threads &
 server=$!
 trap 'kill "$server" 2>/dev/null || true' EXIT
-for _ in $(seq 60); do
+for _ in $(seq 300); do
     if python -c "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('$SUPERSET_URL/health', timeout=2)" 2>/dev/null; then
         break
     fi
