@@ -293,7 +293,7 @@ CHARTS = (
             "query_mode": "aggregate",
             "groupby": [
                 column("Customer", "customer_id"),
-                column("Now expected on", "cast(expected_next_order_on as varchar)"),
+                column("Expected on", "cast(expected_next_order_on as varchar)"),
             ],
             "metrics": [
                 metric("Predicted value", "max(predicted_value_365d)"),
