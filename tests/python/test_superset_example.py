@@ -1,5 +1,6 @@
 """The dashboard of examples/superset names only what the marts' contracts hold."""
 
+import functools
 import json
 import re
 import sys
@@ -36,6 +37,7 @@ def example():
         sys.modules.pop(name)
 
 
+@functools.cache
 def contract_columns(mart):
     [model] = yaml.safe_load((MARTS / f"{mart}.yml").read_text())["models"]
     assert model["config"]["contract"]["enforced"]
