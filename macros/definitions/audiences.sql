@@ -513,7 +513,7 @@
 
 {# Whether nobody may be written to who has not said so. #}
 {% macro is_grant_required() %}
-    {{ return("consents" in coterie.mapped_input_names() or var("coterie__consent_required") | as_bool) }}
+    {{ return(coterie.is_mapped_input("consents") or var("coterie__consent_required") | as_bool) }}
 {% endmacro %}
 
 

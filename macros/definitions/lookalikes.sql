@@ -63,7 +63,7 @@
 
 {# Whether there can be audiences at all; without them nothing is read. #}
 {% macro has_seed_audiences() %}
-    {{ return("seed_audiences" in coterie.mapped_input_names()) }}
+    {{ return(coterie.is_mapped_input("seed_audiences")) }}
 {% endmacro %}
 
 

@@ -3,7 +3,7 @@
     last CTE. Nothing where the input erasure_requests is not mapped.
 #}
 {% macro unless_erased(rows) %}
-    {%- if "erasure_requests" in coterie.mapped_input_names() -%}
+    {%- if coterie.is_mapped_input("erasure_requests") -%}
 where
     not exists (
         select 1 from {{ ref('coterie', 'int_coterie__erased_customers') }} as erased_customers
@@ -18,7 +18,7 @@ where
     customer, so the orders are read as they come.
 #}
 {% macro unless_of_erased_order(rows) %}
-    {%- if "erasure_requests" in coterie.mapped_input_names() -%}
+    {%- if coterie.is_mapped_input("erasure_requests") -%}
     {%- set orders = coterie.staged_input("orders") -%}
 where
     not exists (
@@ -71,8 +71,5 @@ where
 
 
 {% macro _is_anybody_erased() %}
-    {% if "erasure_requests" not in coterie.mapped_input_names() %}
-        {{ return(false) }}
-    {% endif %}
     {{ return(run_query("select count(*) as erased_count from " ~ this).rows[0][0] > 0) }}
 {% endmacro %}

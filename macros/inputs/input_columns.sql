@@ -149,10 +149,16 @@
 {# The inputs that have a relation: the demo shop's in this project itself. #}
 {% macro mapped_input_names() %}
     {% set mapped = [] %}
-    {% for name in coterie.input_names() if coterie.is_demo_input(name) or var("coterie__" ~ name ~ "_relation") %}
+    {% for name in coterie.input_names() if coterie.is_mapped_input(name) %}
         {% do mapped.append(name) %}
     {% endfor %}
     {{ return(mapped) }}
+{% endmacro %}
+
+
+{# To read the var is to ref what it names: a model asks only after inputs that it reads. #}
+{% macro is_mapped_input(name) %}
+    {{ return(coterie.is_demo_input(name) or (var("coterie__" ~ name ~ "_relation") or "") | string | length > 0) }}
 {% endmacro %}
 
 

@@ -1,6 +1,6 @@
 {% set audiences = coterie.all_audiences() %}
 {% set is_known = (
-    'consents' in coterie.mapped_input_names() or not coterie.is_grant_required()
+    coterie.is_mapped_input('consents') or not coterie.is_grant_required()
 ) %}
 
 with

@@ -21,7 +21,7 @@ unknown_customers as (
     select customer_id from {{ ref('int_coterie__customers') }}
     where
         not is_in_customers_input
-        and {{ 'true' if 'customers' in coterie.mapped_input_names() else 'false' }}
+        and {{ 'true' if coterie.is_mapped_input('customers') else 'false' }}
 
 ),
 
