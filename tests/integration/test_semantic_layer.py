@@ -27,7 +27,7 @@ def test_one_var_adds_models_metrics_and_a_calendar(new_host):
     host = new_host("odd_names")
     host.variables |= {"coterie__semantic_layer_enabled": True}
     host.dbt("--warn-error", "parse")
-    assert len(own_names(host, "semantic_models")) == 6
+    assert len(own_names(host, "semantic_models")) == 7
     assert len(own_names(host, "metrics")) >= 20
     assert own_names(host, "exposures") == ["coterie_crm_sync", "coterie_report"]
     assert time_spines(host) == ["model.coterie.coterie__time_spine"]
