@@ -960,6 +960,8 @@ SLOW_SCENARIOS = frozenset(
         "linted",
         "low_memory",
         "moving_segments",
+        "one_customer_shop",
+        "own_rules",
         "own_schemas",
         "publishing_shop",
         "rfm_over_time",
@@ -968,6 +970,7 @@ SLOW_SCENARIOS = frozenset(
         "shape_klaviyo",
         "shape_segment",
         "shape_shopify",
+        "shop_before_its_time",
         "ten_days",
         "topics_off",
     }
