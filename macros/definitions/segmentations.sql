@@ -32,6 +32,12 @@
 {% endmacro %}
 
 
+{# The clusterings, and none where the topic is off. #}
+{% macro enabled_segmentations() %}
+    {{ return(coterie.segmentations() if coterie.is_topic_enabled("segmentation") else []) }}
+{% endmacro %}
+
+
 {# A segmentation's settings over the defaults, with its name; what cannot be is refused. #}
 {% macro checked_segmentation(name, given) %}
     {% set var_name = "coterie__segmentations" %}

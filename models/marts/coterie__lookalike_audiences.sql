@@ -54,12 +54,18 @@ judged as (
         versions.method,
         coalesce(versions.status, 'too_few_members') as status,
         coalesce(ranks.ranked_customer_count, 0) as ranked_customer_count,
-        case when versions.method = 'closeness' then versions.closeness_roc_auc
-            else versions.model_roc_auc end as roc_auc,
-        case when versions.method = 'closeness' then versions.closeness_roc_auc_lower
-            else versions.model_roc_auc_lower end as roc_auc_lower,
-        case when versions.method = 'closeness' then versions.closeness_roc_auc_upper
-            else versions.model_roc_auc_upper end as roc_auc_upper,
+        case
+            when versions.method = 'closeness' then versions.closeness_roc_auc
+            else versions.model_roc_auc
+        end as roc_auc,
+        case
+            when versions.method = 'closeness' then versions.closeness_roc_auc_lower
+            else versions.model_roc_auc_lower
+        end as roc_auc_lower,
+        case
+            when versions.method = 'closeness' then versions.closeness_roc_auc_upper
+            else versions.model_roc_auc_upper
+        end as roc_auc_upper,
         versions.closeness_roc_auc,
         versions.closeness_roc_auc_lower,
         versions.closeness_roc_auc_upper,
@@ -94,7 +100,8 @@ lookalike_audiences as (
                     cast(member_count as string)
                     || ' of '
                     || cast(listed_count as string)
-                    || ' members are known to other inputs; it takes 10 of them, and as many others.'
+                    || ' members are known to other inputs; it takes 10 of them, '
+                    || 'and as many others.'
             when 'withheld'
                 then
                     'Nothing tells the members from the other customers: of a member and another '

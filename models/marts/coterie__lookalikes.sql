@@ -70,7 +70,9 @@ worded as (
                     || {{ part }}_categories.category
                     || ' unknown, associated with the audience'
             else
-                {{ coterie.reason_value('scores.' ~ part ~ '_value_as_read', "'percent'") | indent(16) }}
+                {{ coterie.reason_value(
+                    'scores.' ~ part ~ '_value_as_read', "'percent'"
+                ) | indent(16) }}
                 || ' of spend on '
                 || {{ part }}_categories.category
                 || ', associated with the audience'

@@ -1,7 +1,7 @@
 {% set gates = coterie.settings('gates') %}
 {% set has_propensity = coterie.is_topic_enabled('propensity') %}
 {% set has_values = coterie.is_topic_enabled('lifetime_value') %}
-{% set segmentations = coterie.segmentations() if coterie.is_topic_enabled('segmentation') else [] %}
+{% set segmentations = coterie.enabled_segmentations() %}
 
 with
 

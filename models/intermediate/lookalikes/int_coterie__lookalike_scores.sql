@@ -110,14 +110,14 @@ looked_up as (
     select
         ranks.audience_code,
         ranks.customer_id,
-        audience_starts.base_log_odds,
         {%- for feature in features %}
         binned.feature_{{ loop.index }},
         {{ coterie.list_item(
             'reason_keys.reason_keys',
             'cast(audience_starts.audience_start + binned.item_' ~ loop.index ~ ' as integer)'
-        ) }} as key_{{ loop.index }}{{ ',' if not loop.last }}
+        ) }} as key_{{ loop.index }},
         {%- endfor %}
+        audience_starts.base_log_odds
 
     from ranks
 
@@ -179,7 +179,6 @@ lookalike_scores as (
         ranks.distance_to_members,
         scored.base_log_odds + scored.total / 1e9 as log_odds,
         scored.base_log_odds,
-        scored.total / 1e9 as total_contribution,
         {%- for number in [1, 2, 3] %}
         {%- set key = 'scored.reason_key_' ~ number %}
         {%- set is_told = coterie.is_reason(key, 'reason') %}
@@ -199,8 +198,9 @@ lookalike_scores as (
                     'scored.feature_values',
                     coterie.list_item(coterie.list_of(lists.usual_places), place)
                 ) }}
-        end as reason_{{ number }}_usual_value{{ ',' if not loop.last }}
+        end as reason_{{ number }}_usual_value,
         {%- endfor %}
+        scored.total / 1e9 as total_contribution
 
     from ranks
 

@@ -276,7 +276,9 @@ customer_rfm as (
             when scored_customers.order_count_lookback = 0
                 then
                     'no order in {{ lookback_words }}, the last '
-                    || {{ coterie.counted('scored_customers.days_since_last_order', 'day', 'days') }}
+                    || {{ coterie.counted(
+                        'scored_customers.days_since_last_order', 'day', 'days'
+                    ) }}
                     || ' ago; '
                     || {{ coterie.counted('scored_customers.order_count', 'order', 'orders') }}
                     || ' and '

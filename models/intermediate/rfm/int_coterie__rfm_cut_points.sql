@@ -75,7 +75,9 @@ cut_points as (
                 {%- if rfm.mode == 'fixed' %}
                 {%- for score_name, values in rfm.cut_points.items() %}
                 {%- for value in values %}
-                when quantiles.score_name = '{{ score_name }}' and scores.score = {{ loop.index + 1 }}
+                when
+                    quantiles.score_name = '{{ score_name }}'
+                    and scores.score = {{ loop.index + 1 }}
                     then {{ value }}
                 {%- endfor %}
                 {%- endfor %}

@@ -3,6 +3,11 @@
 -- depends_on: {{ ref('int_coterie__as_of') }}
 
 {% set has_clusters = coterie.is_topic_enabled('segmentation') %}
+{# A build as of an older date writes no history. #}
+{% set is_new_enough = 'true' %}
+{% if is_incremental() %}
+    {% set is_new_enough = 'proposals.as_of_date >= (select newest.valid_from_on from newest)' %}
+{% endif %}
 
 with
 
@@ -71,10 +76,7 @@ compared as (
 
     where
         (held.customer_id is null or proposals.segment_code != held.segment_code)
-        {%- if is_incremental() %}
-        -- A build as of an older date writes no history.
-        and proposals.as_of_date >= (select newest.valid_from_on from newest)
-        {%- endif %}
+        and {{ is_new_enough }}
 
 ),
 

@@ -1,4 +1,4 @@
-{% set segmentations = coterie.segmentations() if coterie.is_topic_enabled('segmentation') else [] %}
+{% set segmentations = coterie.enabled_segmentations() %}
 {% set others = coterie.ruled_segmentations() | map(attribute='name') | list %}
 
 with
@@ -32,7 +32,7 @@ ranked_centers as (
             order by
                 case when versions.is_champion then 1 else 0 end desc,
                 centers.fitted_as_of desc,
-                centers.segmentation_version
+                centers.segmentation_version asc
         ) as newest_rank
 
     from centers

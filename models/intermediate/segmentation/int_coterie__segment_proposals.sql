@@ -1,4 +1,4 @@
-{% set segmentations = coterie.segmentations() if coterie.is_topic_enabled('segmentation') else [] %}
+{% set segmentations = coterie.enabled_segmentations() %}
 {% set others = coterie.ruled_segmentations() %}
 
 with

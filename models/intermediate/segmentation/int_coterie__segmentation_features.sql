@@ -23,8 +23,9 @@ means as (
     select
         {%- for number in numbers %}
         coalesce(avg(cast({{ adapter.quote(number) }} as decimal(18, 6))), 0)
-            as {{ adapter.quote(number) }}{{ ',' if not loop.last }}
+            as {{ adapter.quote(number) }},
         {%- endfor %}
+        count(*) as customer_count
 
     from active_customers
 

@@ -70,20 +70,22 @@ judged as (
             else 'published'
         end as gate_status,
         case
-            when quality.bootstrap_ari is null then 'Too few different customers to try the groups again.'
+            when quality.bootstrap_ari is null
+                then 'Too few different customers to try the groups again.'
             when quality.bootstrap_ari < {{ gates.min_bootstrap_ari | float }}
                 then
-                    'Drawn again from the same customers, the groups agree by an adjusted Rand index of '
-                    || cast(round(quality.bootstrap_ari, 3) as string)
+                    'Drawn again from the same customers, the groups agree by an adjusted '
+                    || 'Rand index of ' || cast(round(quality.bootstrap_ari, 3) as string)
                     || ', where {{ gates.min_bootstrap_ari | float }} is needed.'
             when quality.smallest_share < {{ gates.min_segment_share | float }}
                 then
                     'The smallest group holds '
                     || cast(round(100 * quality.smallest_share, 2) as string)
-                    || ' % of the customers, where {{ 100 * gates.min_segment_share | float }} % is needed.'
+                    || ' % of the customers, where '
+                    || '{{ 100 * gates.min_segment_share | float }} % is needed.'
             else
-                'Drawn again from the same customers, the groups agree by an adjusted Rand index of '
-                || cast(round(quality.bootstrap_ari, 3) as string) || '.'
+                'Drawn again from the same customers, the groups agree by an adjusted '
+                || 'Rand index of ' || cast(round(quality.bootstrap_ari, 3) as string) || '.'
         end as gate_reason
 
     from fitted
@@ -104,11 +106,11 @@ numbered as (
         *,
         row_number() over (
             partition by segmentation_name, has_current_settings
-            order by fitted_as_of desc, segmentation_version
+            order by fitted_as_of desc, segmentation_version asc
         ) as newest_rank,
         row_number() over (
             partition by segmentation_name, has_current_settings, gate_status
-            order by fitted_as_of desc, segmentation_version
+            order by fitted_as_of desc, segmentation_version asc
         ) as newest_rank_of_status
 
     from judged
@@ -151,8 +153,8 @@ segmentation_versions as (
         numbered.has_current_settings
         and numbered.gate_status = 'published'
         and numbered.newest_rank_of_status = 1 as is_champion,
-        -- The version before, where the champion is of this very date: what a customer would be by it
-        -- tells whether the customer or the definition has moved.
+        -- The version before, where the champion is of this very date: what a customer would be by
+        -- it tells whether the customer or the definition has moved.
         numbered.has_current_settings
         and numbered.gate_status = 'published'
         and numbered.newest_rank_of_status = 2
