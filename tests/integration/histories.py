@@ -26,6 +26,7 @@ OWN_TIMES = {
     "events": "occurred_at",
     "identities": "linked_at",
     "messages": "sent_at",
+    "feedback": "occurred_at",
 }
 
 #: The time of a change, and what the columns that it changed held before.

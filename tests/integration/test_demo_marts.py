@@ -539,7 +539,7 @@ def test_shares_and_dates_are_believable(read):
         "sum(revenue_share) as revenue, bool_or(is_suppressed) as has_hidden "
         "from coterie__segment_profiles group by segmentation_name"
     ).set_index("segmentation_name")
-    assert set(profiles.index) == {"default", "rfm", "demographic"}
+    assert set(profiles.index) == {"default", "rfm", "demographic", "interest"}
     # What is hidden is of fewer than ten customers.
     missing = 1 - profiles[["customers", "revenue"]]
     assert (missing.abs()[~profiles["has_hidden"]] < 1e-5).all(axis=None)

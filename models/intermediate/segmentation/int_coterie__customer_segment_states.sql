@@ -6,7 +6,8 @@
 {# A build as of an older date writes no history. #}
 {% set is_new_enough = 'true' %}
 {% if is_incremental() %}
-    {% set is_new_enough = 'proposals.as_of_date >= (select newest.valid_from_on from newest)' %}
+    {% set is_new_enough =
+        'coalesce(proposals.as_of_date >= (select newest.valid_from_on from newest), true)' %}
 {% endif %}
 
 with
