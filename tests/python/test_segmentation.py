@@ -37,14 +37,7 @@ def _few_refits(monkeypatch):
 
 
 RFM = ["days_since_last_order", "order_count_365d", "net_amount_365d"]
-SETTINGS = {
-    "segmentation_name": "default",
-    "features": RFM,
-    "settings_hash": "s",
-    "code_version": "1",
-    "refit_interval_days": "30",
-    "is_empty": "False",
-}
+OF_RUN = {"code_version": "1", "refit_interval_days": "30", "is_empty": "False"}
 # days, orders, net amount: loyal, slipping, recent one-time, lapsing one-time
 KINDS = [(8, 20, 3000), (120, 9, 900), (15, 1, 60), (280, 1, 40)]
 
@@ -206,8 +199,16 @@ def sample(X=None, features=RFM):
     )
 
 
-def fit(table, stored=None, as_of_date=DAY, **changed):
-    return fit_segments(table, stored, as_of_date=as_of_date, settings={**SETTINGS, **changed})
+def fit(table, stored=None, as_of_date=DAY, name="default", settings_hash="s", **changed):
+    """Fit one segmentation; `changed` are settings of the run or of its own."""
+    of_run = {key: changed.pop(key, value) for key, value in OF_RUN.items()}
+    settings = {
+        **of_run,
+        "feature_words": changed.pop("feature_words", {}),
+        "settings_hashes": {name: settings_hash},
+        "segmentations": {name: {"features": RFM, **changed}},
+    }
+    return fit_segments(table, stored, as_of_date=as_of_date, settings=settings)
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ def test_the_version_follows_data_settings_code_name_and_date(segments):
             fit(sample(shop(seed=1)[0])),
             fit(sample(), settings_hash="t"),
             fit(sample(), code_version="2"),
-            fit(sample(), segmentation_name="other"),
+            fit(sample(), name="other"),
             fit(sample(), as_of_date=DAY + datetime.timedelta(days=1)),
         )
     }
@@ -286,7 +287,7 @@ def test_a_fit_is_due_after_the_interval_with_new_settings_and_for_another_name(
     table = sample()
     assert fit(table, stored=segments, as_of_date=DAY + datetime.timedelta(days=30)).num_rows
     assert fit(table, stored=segments, settings_hash="new").num_rows
-    assert fit(table, stored=segments, segmentation_name="other").num_rows
+    assert fit(table, stored=segments, name="other").num_rows
 
 
 def test_wrong_input_is_named():

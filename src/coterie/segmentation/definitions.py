@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -292,18 +292,14 @@ def segmentation_settings(settings: Mapping[str, Any]) -> list[tuple[str, dict[s
     Parameters
     ----------
     settings : mapping
-        ``segmentations`` ({name: settings}) and ``settings_hashes`` ({name: text}), or the
-        settings of one segmentation with its segmentation_name and settings_hash.
-        refit_interval_days, code_version, is_empty and feature_words hold for all.
+        ``segmentations`` ({name: settings, or None for none}) and ``settings_hashes``
+        ({name: text}). refit_interval_days, code_version, is_empty and feature_words hold for all.
     """
     shared = {
         name: settings[name]
         for name in ("refit_interval_days", "code_version", "feature_words", "data_through")
         if settings.get(name) is not None
     }
-    if settings.get("segmentations") is None:
-        name = tables.read_setting(settings, "segmentation_name", str)
-        return [(name, dict(settings))]
     hashes = tables.read_setting(settings, "settings_hashes", dict)
     listed = []
     for name, own in tables.read_setting(settings, "segmentations", dict).items():
@@ -314,6 +310,45 @@ def segmentation_settings(settings: Mapping[str, Any]) -> list[tuple[str, dict[s
         given = {key: value for key, value in own.items() if value is not None}
         listed.append((name, {**shared, **given, "settings_hash": hashes[name]}))
     return listed
+
+
+def new_versions(
+    centers: pa.Table,
+    stored: pa.Table | None,
+    *,
+    as_of_date: datetime.date,
+    settings: Mapping[str, Any],
+) -> Iterator[tuple[str, dict[str, Any], SegmentDefinitions]]:
+    """List the newest version of each segmentation that nothing is stored about.
+
+    Parameters
+    ----------
+    centers : pa.Table
+        All stored versions, `SEGMENTS_SCHEMA`.
+    stored : pa.Table or None
+        Column segmentation_version of the versions that are known already.
+    as_of_date : date
+    settings : mapping
+        As for `segmentation_settings`.
+
+    Yields
+    ------
+    name : str
+    settings : dict
+        Those of the segmentation.
+    definitions : SegmentDefinitions
+    """
+    known = set() if stored is None else set(stored["segmentation_version"].to_pylist())
+    for name, own in segmentation_settings(settings):
+        version = newest_version(
+            centers,
+            as_of_date=as_of_date,
+            segmentation_name=name,
+            settings_hash=own["settings_hash"],
+            is_strict=True,
+        )
+        if version is not None and version not in known:
+            yield name, own, stored_definitions(centers, version)
 
 
 def segmenter_of(settings: Mapping[str, Any], categories: Sequence[str]) -> CustomerSegmenter:

@@ -152,8 +152,7 @@ def fit_segments(
         feature_words ({feature: {"noun": words}}) for names and descriptions. Settings of its
         own: features (list of str), and optionally algorithm ("kmeans"), n_clusters ("auto" or a
         number), min_clusters (4), max_clusters (6), scaling ("robust"), clip (3.0), families,
-        family_weights, max_levels (10), min_customer_count (50). Instead of ``segmentations``,
-        the settings of one with its segmentation_name and settings_hash.
+        family_weights, max_levels (10), min_customer_count (50).
 
     Returns
     -------

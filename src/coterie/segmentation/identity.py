@@ -14,9 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from coterie import tables
 from coterie.segmentation.definitions import (
     SegmentDefinitions,
-    newest_version,
+    new_versions,
     read_customers,
-    segmentation_settings,
     stored_definitions,
 )
 
@@ -230,24 +229,15 @@ def segment_lineage(
     empty = SEGMENT_LINEAGE_SCHEMA.empty_table()
     if as_of_date is None or tables.is_true(settings.get("is_empty", False)):
         return empty
-    told = set() if stored is None else set(stored["segmentation_version"].to_pylist())
+    if sample.num_rows == 0:
+        return empty
     found = []
-    for name, own in segmentation_settings(settings):
-        version = newest_version(
-            centers,
-            as_of_date=as_of_date,
-            segmentation_name=name,
-            settings_hash=own["settings_hash"],
-            is_strict=True,
-        )
-        if version is None or version in told or sample.num_rows == 0:
-            continue
-        after = stored_definitions(centers, version)
+    for name, _, after in new_versions(centers, stored, as_of_date=as_of_date, settings=settings):
         before = stored_definitions(centers, after.previous_version)
         found += [
             {
                 "segmentation_name": name,
-                "segmentation_version": version,
+                "segmentation_version": after.version,
                 "previous_version": after.previous_version,
                 "fitted_as_of": after.fitted_as_of,
                 "settings_hash": after.settings_hash,

@@ -16,9 +16,8 @@ from coterie import tables
 from coterie.segmentation.clusters import Clusters, bounded_rows, repeated_rows
 from coterie.segmentation.definitions import (
     SegmentDefinitions,
-    newest_version,
+    new_versions,
     read_customers,
-    segmentation_settings,
     stored_definitions,
 )
 from coterie.segmentation.segmenter import CustomerSegmenter, distinct_rows, refitted_on
@@ -181,24 +180,17 @@ def segmentation_quality(
     empty = SEGMENTATION_QUALITY_SCHEMA.empty_table()
     if as_of_date is None or tables.is_true(settings.get("is_empty", False)):
         return empty
-    measured = set() if stored is None else set(stored["segmentation_version"].to_pylist())
+    if sample.num_rows == 0:
+        return empty
     found = []
-    for name, own in segmentation_settings(settings):
-        version = newest_version(
-            centers,
-            as_of_date=as_of_date,
-            segmentation_name=name,
-            settings_hash=own["settings_hash"],
-            is_strict=True,
-        )
-        if version is None or version in measured or sample.num_rows == 0:
-            continue
-        definitions = stored_definitions(centers, version)
+    for name, own, definitions in new_versions(
+        centers, stored, as_of_date=as_of_date, settings=settings
+    ):
         rows = _measure(definitions, centers, sample, own, outcomes)
         found += [
             {
                 "segmentation_name": name,
-                "segmentation_version": version,
+                "segmentation_version": definitions.version,
                 "fitted_as_of": definitions.fitted_as_of,
                 "settings_hash": definitions.settings_hash,
                 **row,
