@@ -52,7 +52,7 @@ def new_host(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Host]:
     return get
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def built(
     request: pytest.FixtureRequest,
     new_host: Callable[[str], Host],
@@ -60,7 +60,7 @@ def built(
 ) -> Iterator[Callable[[str], object]]:
     """Return a function that gives what a scenario has built.
 
-    All scenarios that the collected tests ask for are started at once.
+    All scenarios that the collected tests ask for are started with the first test of this folder.
     """
     executor = ThreadPoolExecutor(max_workers=2)
     started: dict[str, Future] = {}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +9,6 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from harness import REPOSITORY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,26 +21,9 @@ LINE_COLUMNS = "order_id varchar, quantity decimal(18, 3)"
 
 
 @pytest.fixture(scope="module")
-def model_sql(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the SQL of the model, as a first build would run it."""
-    folder = tmp_path_factory.mktemp("compiled")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()"),
-            *("compile", "--select", MODEL),
-            *("--project-dir", str(REPOSITORY), "--profiles-dir", str(REPOSITORY)),
-            *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
-        ],
-        cwd=REPOSITORY,
-        env=os.environ | {"COTERIE_DATABASE": str(folder / "coterie.duckdb"), "DO_NOT_TRACK": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    return next(Path(folder, "target", "compiled").rglob(f"{MODEL}.sql")).read_text()
+def model_sql(demo: Path) -> str:
+    """Return the SQL of the model, as a first build runs it."""
+    return next((demo.parent / "target" / "compiled").rglob(f"{MODEL}.sql")).read_text()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -28,29 +27,6 @@ from coterie.warehouse import UnreadableError
 
 #: What a model reads and no reason names.
 UNTOLD = {"nbd_probability_alive", "nbd_purchase_probability_90d", "days_since_signup"}
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build this project on its demo seeds and return the database."""
-    folder = tmp_path_factory.mktemp("demo")
-    database = folder / "coterie.duckdb"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build"),
-            *("--project-dir", str(REPOSITORY), "--profiles-dir", str(REPOSITORY)),
-            *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
-        ],
-        cwd=REPOSITORY,
-        env=os.environ | {"COTERIE_DATABASE": str(database), "DO_NOT_TRACK": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-    return database
 
 
 @pytest.fixture(scope="module")
