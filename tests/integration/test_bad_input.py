@@ -31,13 +31,13 @@ def refused(new_host):
     """Return a function that stages orders and gives the words of the refusal."""
     host = new_host("bare_shop")
 
-    def stage(orders, variables=None):
+    def stage(orders):
         host.write({"shop.unrelated": "select 1 as one"})
         with host.connect(read_only=False) as connection:
             connection.execute("drop table if exists shop.orders")
         if orders is not None:
             host.write({"shop.orders": orders})
-        run = host.dbt("run", "-s", "stg_coterie__orders", variables=variables, must_succeed=False)
+        run = host.dbt("run", "-s", "stg_coterie__orders", must_succeed=False)
         assert run.return_code != 0
         assert run.result("stg_coterie__orders")["status"] == "error"
         return re.sub(r"\s+", " ", run.result("stg_coterie__orders")["message"])
@@ -76,29 +76,24 @@ def test_a_text_date_is_refused_by_name(refused, clean_orders):
     assert_words(message, '"shop"."orders"', "'ordered_at'", "VARCHAR", "timestamp", "Cast it")
 
 
-def test_unmapped_orders_are_refused_by_name(refused, clean_orders):
-    message = refused(clean_orders, {"coterie__orders_relation": ""})
-    assert_words(message, "coterie__orders_relation", "not set", "dbt_project.yml", "ref(")
-
-
-def test_other_inputs_are_refused_by_name(new_host, clean_orders):
+def test_inputs_without_and_with_a_relation_are_refused_by_name(new_host):
     host = new_host("bare_shop")
     host.write(
         {
-            "shop.orders": clean_orders,
             "shop.customers": "select 'a' as id, 'x@example.com' as email",
             "shop.order_lines": "select 'o' as order_id, 'p' as product_id, "
             "'two' as quantity, 2.5 as line_amount",
         }
     )
     variables = {
+        "coterie__orders_relation": "",
         "coterie__customers_relation": source_of("customers"),
         "coterie__customers_columns": {"customer_id": "client_id"},
         "coterie__order_lines_relation": source_of("order_lines"),
         "coterie__products_relation": source_of("products"),
         "coterie__identities_columns": {"visitor": "cookie"},
     }
-    inputs = ["customers", "order_lines", "products", "identities"]
+    inputs = ["orders", "customers", "order_lines", "products", "identities"]
     run = host.dbt(
         "run",
         "-s",
@@ -107,6 +102,9 @@ def test_other_inputs_are_refused_by_name(new_host, clean_orders):
         must_succeed=False,
     )
     messages = {name: run.result(f"stg_coterie__{name}")["message"] for name in inputs}
+    assert_words(
+        messages["orders"], "coterie__orders_relation", "not set", "dbt_project.yml", "ref("
+    )
     assert_words(messages["customers"], "coterie__customers_columns", "'client_id'", "email")
     assert_words(messages["order_lines"], "coterie__order_lines_relation", "'quantity'", "VARCHAR")
     assert_words(messages["products"], "coterie__products_relation", "does not exist")
@@ -116,53 +114,62 @@ def test_other_inputs_are_refused_by_name(new_host, clean_orders):
 # ---- settings ----------------------------------------------------------------------------------
 
 
-def test_vars_that_make_no_sense_are_refused_by_name_when_a_model_needs_them(new_host):
+#: Some vars a run, each of another model: every run with other vars is a parse of its own.
+SENSELESS_VARS = [
+    {
+        "int_coterie__checked_orders": (
+            {"coterie__as_of_date": "yesterday"},
+            "ISO date such as 2025-10-01",
+        ),
+        "int_coterie__fit_settings": (
+            {"coterie__gates": {"min_training_positives": 100}},
+            "It takes: max_excess_calibration_error",
+        ),
+        "stg_coterie__customers": (
+            {"coterie__customers_columns": {"signed_up_at": False}},
+            "in quotes",
+        ),
+    },
+    {
+        "stg_coterie__orders": ({"coterie__timezone": "Europe/Londn"}, "such as Europe/London"),
+        "int_coterie__fit_settings": (
+            {"coterie__refit_interval_days": 0},
+            "whole number above 0",
+        ),
+    },
+    {
+        "int_coterie__backtest_rows": (
+            {"coterie__fairness_attributes": ["gender", "email"]},
+            "unknown attribute 'email'. It takes: gender, country_code",
+        ),
+    },
+    {
+        "coterie__model_features": (
+            {"coterie__evidence": {"psi_limit": 0.2}},
+            "It takes: max_published_sample_count",
+        ),
+    },
+]
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        pytest.param(models, marks=[pytest.mark.matrix] if number else [], id=", ".join(models))
+        for number, models in enumerate(SENSELESS_VARS)
+    ],
+)
+def test_vars_that_make_no_sense_are_refused_by_name_when_a_model_needs_them(new_host, models):
     host = new_host("bare_shop")
     host.write({"shop.orders": simulate_orders(5, seed=12)})
-    # Some vars a run, each of another model; the others of the host are parsed all the same.
-    runs = [
-        {
-            "int_coterie__checked_orders": (
-                {"coterie__as_of_date": "yesterday"},
-                "ISO date such as 2025-10-01",
-            ),
-            "int_coterie__fit_settings": (
-                {"coterie__gates": {"min_training_positives": 100}},
-                "It takes: max_excess_calibration_error",
-            ),
-            "stg_coterie__customers": (
-                {"coterie__customers_columns": {"signed_up_at": False}},
-                "in quotes",
-            ),
-        },
-        {
-            "stg_coterie__orders": ({"coterie__timezone": "Europe/Londn"}, "such as Europe/London"),
-            "int_coterie__fit_settings": (
-                {"coterie__refit_interval_days": 0},
-                "whole number above 0",
-            ),
-        },
-        {
-            "int_coterie__backtest_rows": (
-                {"coterie__fairness_attributes": ["gender", "email"]},
-                "unknown attribute 'email'. It takes: gender, country_code",
-            ),
-        },
-        {
-            "coterie__model_features": (
-                {"coterie__evidence": {"psi_limit": 0.2}},
-                "It takes: max_published_sample_count",
-            ),
-        },
-    ]
-    for models in runs:
-        bad = {name: value for given, _ in models.values() for name, value in given.items()}
-        run = host.dbt("run", "-s", *models, variables=bad, must_succeed=False)
-        for model, (given, remedy) in models.items():
-            message = re.sub(r"\s+", " ", run.result(model)["message"])
-            assert_words(message, *given, remedy)
+    bad = {name: value for given, _ in models.values() for name, value in given.items()}
+    run = host.dbt("run", "-s", *models, variables=bad, must_succeed=False)
+    for model, (given, remedy) in models.items():
+        message = re.sub(r"\s+", " ", run.result(model)["message"])
+        assert_words(message, *given, remedy)
 
 
+@pytest.mark.matrix
 def test_a_mapped_column_is_not_read_twice_and_an_empty_text_is_missing(new_host):
     host = new_host("bare_shop")
     host.write(
