@@ -102,6 +102,7 @@ def test_only_what_fail_on_names_fails_the_build(faulty_shop):
     assert tested.result("assert_every_input_row_is_accepted_or_rejected")["status"] == "pass"
 
 
+@pytest.mark.matrix
 def test_a_misspelt_name_under_fail_on_is_refused(faulty_shop):
     given = {"fail_on": ["act", "duplicates"]}
     run = faulty_shop.host.dbt(

@@ -420,6 +420,7 @@ def known_late(host: Host) -> dict[str, set[str]]:
 
 
 @has_quality_mart
+@pytest.mark.matrix
 def test_changes_without_a_time_are_reported(false_future):
     """Today's status of an order, a refund, or where a customer lives now, at all dates alike."""
     tables = known_before(false_future.history, MIDDLE_DAY)
