@@ -92,11 +92,14 @@ everyone as (
 
 segments as (
 
+    -- A mean of few is as telling of them as a small segment is.
     select
         segmentation_name,
         segment_code,
         {%- for trait in traits %}
-        avg(cast({{ trait }} as double)) as avg_{{ trait }},
+        case when count({{ trait }}) >= {{ min_cell_size }} then avg(cast({{ trait }} as double)) end
+            as avg_{{ trait }},
+        count({{ trait }}) as known_{{ trait }},
         {%- endfor %}
         {{ coterie.quantile('cast(days_since_last_order as double)', 0.5) }}
             as median_days_since_last_order,
@@ -106,7 +109,10 @@ segments as (
         ) }} as active_median_{{ name }},
         {%- endfor %}
         {%- for name in predictions %}
-        {{ coterie.ratio('sum(' ~ name ~ ')', 'count(' ~ name ~ ')') }} as avg_{{ name }},
+        case
+            when count({{ name }}) >= {{ min_cell_size }}
+                then {{ coterie.ratio('sum(' ~ name ~ ')', 'count(' ~ name ~ ')') }}
+        end as avg_{{ name }},
         {%- endfor %}
         count(*) as customer_count,
         count(case when order_count_lookback > 0 then 1 end) as active_customer_count,
@@ -132,11 +138,16 @@ segment_profiles as (
         segments.net_amount,
         {%- for trait in traits %}
         round(segments.avg_{{ trait }}, 6) as avg_{{ trait }},
-        round(
-            (segments.avg_{{ trait }} - everyone.avg_{{ trait }})
-            / nullif(everyone.spread_{{ trait }}, 0),
-            6
-        ) as z_{{ trait }},
+        -- What is known of less than half of a segment does not set it apart.
+        case
+            when 2 * segments.known_{{ trait }} >= segments.customer_count
+                then
+                    round(
+                        (segments.avg_{{ trait }} - everyone.avg_{{ trait }})
+                        / nullif(everyone.spread_{{ trait }}, 0),
+                        6
+                    )
+        end as z_{{ trait }},
         {%- endfor %}
         round(segments.median_days_since_last_order, 6) as median_days_since_last_order,
         {%- for name in active_medians %}
@@ -170,6 +181,7 @@ standings as (
     select
         *,
         case
+            when segmentation_name = 'interest' and segment_code = 'none' then 'no_interest'
             when segmentation_name in ('interest', 'demographic') then segmentation_name
             when segmentation_name = 'rfm' then segment_code
             when segment_code = 'unassigned' then null
@@ -403,6 +415,11 @@ sentences as (
 
     select
         *,
+        {%- for name in active_medians %}
+        case
+            when active_customer_count >= {{ min_cell_size }} then active_median_{{ name }}
+        end as told_median_{{ name }},
+        {%- endfor %}
         {{ coterie.counted('customer_count', 'customer', 'customers') }}
         || ' (' || {{ coterie.percent('customer_share') }} || ')'
         || case
@@ -419,6 +436,8 @@ sentences as (
                     'Typically their last order was '
                     || {{ coterie.counted('median_days_since_last_order', 'day', 'days') }}
                     || ' ago.'
+            when active_customer_count < {{ min_cell_size }}
+                then 'Hardly any of them ordered in the last {{ lookback_days }} days.'
             else
                 case
                     when active_customer_count = customer_count then 'Typically they placed '
@@ -547,9 +566,9 @@ select
     {{ coterie.unless_suppressed('revenue_share', 'double') }} as revenue_share,
     {{ coterie.unless_suppressed('median_days_since_last_order', 'double') }}
         as median_days_since_last_order,
-    {{ coterie.unless_suppressed('active_median_order_count_lookback', 'double') }}
+    {{ coterie.unless_suppressed('told_median_order_count_lookback', 'double') }}
         as median_order_count,
-    {{ coterie.unless_suppressed('active_median_net_amount_lookback', 'decimal(18, 2)') }}
+    {{ coterie.unless_suppressed('told_median_net_amount_lookback', 'decimal(18, 2)') }}
         as median_net_amount,
     {{ coterie.unless_suppressed('avg_predicted_value_365d', 'decimal(18, 2)') }}
         as avg_predicted_value_365d,
