@@ -668,8 +668,8 @@ EVERY_ALGORITHM = ("kmeans", "bisecting_kmeans", "gaussian_mixture", "ward", "hd
 
 
 def build_every_algorithm(host: Host) -> Host:
-    """Build one segmentation by each algorithm for 10,000 customers."""
-    orders = simulate_orders(10_000, seed=25)
+    """Build one segmentation by each algorithm for 10,000 customers and those who have lapsed."""
+    orders = simulate_orders(13_500, seed=25)
     ids = orders["customer_id"].drop_duplicates()
     generator = np.random.default_rng(26)
     countries = generator.choice(["NL", "BE", "DE", None], len(ids), p=[0.5, 0.3, 0.15, 0.05])
@@ -762,7 +762,6 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
         "stg_coterie__consents",
         "int_coterie__checked_consents",
         "int_coterie__permissions+",
-        *WITHOUT_TESTS,
     )
 
     def build(*command: str, **variables: object) -> dict[str, pd.DataFrame]:
@@ -779,7 +778,7 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
         return {name: host.table(f"coterie__{name}") for name in names}
 
     story.first = build("build", *WITHOUT_TESTS)
-    story.again = build(*activation, run_started_at="2025-05-01 07:00:00")
+    story.again = build(*activation, *WITHOUT_TESTS, run_started_at="2025-05-01 07:00:00")
 
     members = story.first["audiences"].groupby("audience_code")["customer_id"].apply(set)
     story.withdrawn, story.erased, story.late = sorted(members["frequent"] & members["recent"])[:3]
@@ -801,7 +800,10 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
     withdrawal = {"customer_id": story.late, "changed_at": pd.Timestamp("2025-06-02"), **no}
     consents = pd.concat([consents, pd.DataFrame([withdrawal])], ignore_index=True)
     story.older = build(
-        *activation, as_of_date=AUDIENCES_BEFORE, run_started_at="2025-05-03 06:00:00"
+        *activation,
+        *WITHOUT_TESTS,
+        as_of_date=AUDIENCES_BEFORE,
+        run_started_at="2025-05-03 06:00:00",
     )
 
     # The limit is lifted, and the tombstone has done its work.
@@ -810,6 +812,7 @@ def build_consenting_shop(host: Host) -> SimpleNamespace:
     story.lifted = build(
         *activation,
         "int_coterie__audience_candidates",
+        *WITHOUT_TESTS,
         run_started_at="2025-09-01 06:00:00",
     )
     story.with_erased_at_last = relations_with(host, story.erased)

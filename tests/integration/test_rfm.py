@@ -140,7 +140,8 @@ def test_rules_of_a_host_stand_in_place_of_ours(own_rules):
     ranked = customers["recency_score"].notna()
     assert set(customers.loc[ranked & is_warm, "rfm_segment_code"]) == {"warm"}
     assert set(customers.loc[ranked & ~is_warm, "rfm_segment_code"]) == {"cold"}
-    names = own_rules.profiles.set_index("segment_code")["segment_name"].to_dict()
+    profiles = own_rules.profiles[own_rules.profiles["segmentation_name"] == "rfm"]
+    names = profiles.set_index("segment_code")["segment_name"].to_dict()
     assert names["warm"] == "Warm"
     assert set(names) <= {"warm", "cold", "lapsed", "prospect"}
     assert own_rules.built.result("assert_rfm_rules_cover_each_cell_once")["status"] == "pass"
