@@ -770,10 +770,13 @@ needs_metricflow = pytest.mark.skipif(
 
 def mf(demo: Path, *arguments: str) -> str:
     """Run MetricFlow on the demo and return what it prints."""
-    # It reads and writes the folder `target` of the project, so it gets a project of its own.
+    # It writes the folder `target` of the project and opens the database for itself alone, so it
+    # gets a project and a copy of its own.
     project = demo.parent / "mf"
+    copy = project / "target" / demo.name
     if not project.exists():
-        (project / "target").mkdir(parents=True)
+        copy.parent.mkdir(parents=True)
+        shutil.copy(demo, copy)
         for name in ("semantic_manifest.json", "manifest.json"):
             shutil.copy(demo.parent / "target" / name, project / "target")
         for name in ("dbt_project.yml", "docs", "macros", "models", "python_models", "seeds"):
@@ -783,7 +786,7 @@ def mf(demo: Path, *arguments: str) -> str:
         cwd=project,
         env=os.environ
         | {
-            "COTERIE_DATABASE": str(demo),
+            "COTERIE_DATABASE": str(copy),
             "DBT_PROFILES_DIR": str(REPOSITORY),
             "DO_NOT_TRACK": "1",
         },
