@@ -643,7 +643,14 @@ def judge_learned(
 def run_settings(compiled: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Give the settings of each topic as a build reads them."""
     fit_settings = pa.Table.from_pylist(compiled["fit_settings"])
-    as_of = pa.table({"as_of_date": [AS_OF], "data_through": [AS_OF]})
+    as_of = pa.table(
+        {
+            "as_of_date": [AS_OF],
+            "data_through": [AS_OF],
+            # Values alone ask for it, and no gate of theirs is judged here.
+            "first_ordered_on": pa.array([None], pa.date32()),
+        }
+    )
     return {
         topic: read_run(fit_settings, as_of, topic=topic)[1]
         for topic in ("feature_bins", "lifetime_value", "propensity")

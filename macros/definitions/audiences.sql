@@ -233,6 +233,8 @@
 #}
 {% macro audience_columns() %}
     {% set columns = {} %}
+    {# Predictions of custom outcomes read the var of their input, which dbt must see when it parses. #}
+    {% set predictions = coterie.predictions() %}
     {% if not execute %}
         {{ return(columns) }}
     {% endif %}
@@ -256,7 +258,7 @@
         }}) %}
     {% endfor %}
     {% set own = ["customer_id", "as_of_date", "prediction_name"] %}
-    {% for prediction in coterie.predictions() %}
+    {% for prediction in predictions %}
         {% for name, type in coterie._contracted_columns("coterie__customer_predictions").items() if name not in own %}
             {% do columns.update({prediction.name ~ "." ~ name: {
                 "kind": type, "relation": "predictions", "of": prediction.name, "column": name, "topic": "propensity"
