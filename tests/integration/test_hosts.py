@@ -376,11 +376,11 @@ def test_a_check_without_fits_scores_by_what_production_has_fitted(scattered_inp
     bad = [r["unique_id"] for r in ci.last_build.results if r["status"] not in {"success", "pass"}]
     assert [i for i in bad if "stg_coterie__" not in i] == []
     fits = [n["name"] for n in ci.package_nodes("model") if "fit" in n["tags"]]
-    assert len(fits) == 10
+    assert len(fits) == 14
     assert not any(ci.exists(name) for name in [*fits, "shop_customers"])
     theirs, ours = production.snapshot(MARTS), ci.snapshot(MARTS)
     fitted = theirs["coterie__model_versions"].query("model_version != 'none'")
-    models = {"purchase_30d", "purchase_90d", "value_90d", "value_365d"}
+    models = {"default", "purchase_30d", "purchase_90d", "value_90d", "value_365d"}
     assert models >= set(fitted["model_name"]) >= {"purchase_30d"}
     assert set(theirs) == set(ours) == MARTS
     assert differences(theirs, ours) == []
