@@ -296,7 +296,9 @@ def build_topics_off(host: Host) -> Host:
 def build_low_memory(host: Host) -> SimpleNamespace:
     """Build a shop by the profile of little memory and by the usual one."""
     # Learners read a bounded sample; what grows with the shop is the rest.
-    variables = {"coterie__segmentation_enabled": False, "coterie__propensity_enabled": False}
+    learned = ("segmentation", "propensity", "interests", "lookalikes")
+    # What a CRM is told carries the time of the build.
+    variables = {f"coterie__{topic}_enabled": False for topic in (*learned, "activation")}
     return build_within(host, "200MB", customer_count=100_000, variables=variables)
 
 

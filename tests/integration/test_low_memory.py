@@ -18,7 +18,7 @@ def test_a_build_that_does_not_fit_spills(low_memory):
 @pytest.mark.matrix
 def test_a_build_that_spills_gives_the_same_rows(low_memory):
     names = marts(low_memory.host)
-    assert len(names) == 3
+    filled = set()
     with duckdb.connect(str(low_memory.host.database), read_only=True) as connection:
         connection.execute("attach ? as roomy (read_only)", [str(low_memory.roomy.database)])
         for name in [*names, "int_coterie__customer_features"]:
@@ -31,8 +31,10 @@ def test_a_build_that_spills_gives_the_same_rows(low_memory):
                     (select count(*) from (from {relation} except all from roomy.{relation}))
                 """
             ).fetchone()
-            assert row_count > 0
             assert (lost, gained) == (0, 0), name
+            filled |= {name} if row_count else set()
+    assert {"coterie__customers", "coterie__customer_segment_memberships"} <= filled
+    assert "int_coterie__customer_features" in filled
 
 
 @pytest.mark.matrix
