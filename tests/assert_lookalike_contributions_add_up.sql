@@ -98,7 +98,9 @@ sums as (
 
 )
 
-select scores.*
+select
+    scores.audience_code,
+    scores.customer_id
 
 from scores
 

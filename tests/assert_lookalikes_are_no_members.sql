@@ -15,7 +15,9 @@ seed_audiences as (
 
 )
 
-select lookalikes.*
+select
+    lookalikes.audience_code,
+    lookalikes.customer_id
 
 from lookalikes
 
