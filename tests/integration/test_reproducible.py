@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from harness import differences, shuffled_demo
-from scenarios import MANY_THREADS, WITHOUT_TESTS
+from scenarios import ENOUGH_ROWS, MANY_THREADS, WITHOUT_TESTS
 
 TOLERANCE = 1e-9
 
@@ -16,6 +16,7 @@ def rebuilt(new_host, tmp_path):
     def build(environment, shuffle_seed=None):
         host = new_host("every_input")
         host.environment |= MANY_THREADS | environment
+        host.variables |= ENOUGH_ROWS
         if shuffle_seed is not None:
             folder = shuffled_demo(tmp_path / "shuffled", shuffle_seed)
             host.environment["COTERIE_DEMO_SEEDS"] = str(folder)
