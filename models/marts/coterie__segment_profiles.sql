@@ -74,10 +74,11 @@ members as (
 
 everyone as (
 
+    -- Sums of decimals are exact, in whatever order.
     select
         segmentation_name,
         {%- for trait in traits %}
-        avg(cast({{ trait }} as double)) as avg_{{ trait }},
+        cast(sum({{ trait }}) as double) / nullif(count({{ trait }}), 0) as avg_{{ trait }},
         stddev_pop(cast({{ trait }} as double)) as spread_{{ trait }},
         {%- endfor %}
         count(*) as customer_count,
@@ -97,8 +98,10 @@ segments as (
         segmentation_name,
         segment_code,
         {%- for trait in traits %}
-        case when count({{ trait }}) >= {{ min_cell_size }} then avg(cast({{ trait }} as double)) end
-            as avg_{{ trait }},
+        case
+            when count({{ trait }}) >= {{ min_cell_size }}
+                then cast(sum({{ trait }}) as double) / count({{ trait }})
+        end as avg_{{ trait }},
         count({{ trait }}) as known_{{ trait }},
         {%- endfor %}
         {{ coterie.quantile('cast(days_since_last_order as double)', 0.5) }}
