@@ -125,7 +125,7 @@ def test_a_later_build_learns_anew_and_says_how_it_stands(as_time_goes_by, first
     assert versions.index.tolist() == [pd.Timestamp(FIRST_FIT), pd.Timestamp(LATER)]
     old, new = versions.loc[FIRST_FIT], versions.loc[LATER]
     assert old["model_version"] == first_version != new["model_version"]
-    assert new["training_row_count"] > old["training_row_count"]
+    assert new["last_origin"] > old["last_origin"]
     assert (old["is_newest"], new["is_newest"]) == (False, True)
     assert versions["is_champion"].sum() == 1
     champion = versions[versions["is_champion"]].iloc[0]
