@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from coterie import tables
@@ -145,7 +147,9 @@ def factorise(X: sparse.csr_matrix, topic_count: int) -> tuple[np.ndarray, np.nd
     components : ndarray of float64, shape (k, t)
         Rows of length 1; a topic that died out is left out.
     """
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        # Whether topics last is measured by refits: a search that is cut short shows there.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         model = NMF(topic_count, init="nndsvda", tol=1e-5, max_iter=1_000, random_state=SEED)
         affinities = model.fit_transform(X)
     lengths = np.sqrt((model.components_**2).sum(axis=1))
