@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export DBT_PROFILES_DIR := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report build test test-all test-sync ruff lint format lock bench bench-scoring bench-accuracy \
+.PHONY: help install demo built report build test test-all sync-tools test-sync ruff lint format lock bench bench-scoring bench-accuracy \
 	bench-learning bench-gates bench-lifetime-value demo-data dictionary clean
 
 help: ## Print this help
@@ -25,8 +25,10 @@ demo: install ## Build the demo shop and print what the marts say
 	$(BIN)/dbt --quiet build --fail-fast --exclude-resource-type unit_test
 	$(BIN)/coterie summary
 
-report: install ## Write report.html, what the demo shop's marts say with charts
+built: install
 	test -e $${COTERIE_DATABASE:-coterie.duckdb} || $(BIN)/dbt --quiet build --exclude-resource-type unit_test
+
+report: built ## Write report.html, what the demo shop's marts say with charts
 	$(BIN)/coterie report --out report.html
 
 build: install ## dbt build of this project on the demo shop
@@ -35,12 +37,14 @@ build: install ## dbt build of this project on the demo shop
 test: ruff ## Unit tests, demo build and host projects (about 14 minutes on 2 cores)
 	$(BIN)/pytest -m "not matrix" --numprocesses 2 --dist loadscope
 
-test-all: ruff ## Everything, the slow matrices too
+test-all: ruff built sync-tools ## Everything, the slow matrices and the syncs too (1 to 2 hours on 2 cores)
 	$(BIN)/pytest --numprocesses 2 --dist loadscope
 
-test-sync: install ## Sync the marts to PostgreSQL, Tryton and HubSpot's client (about 5 minutes; installs them into .venv-sync)
+sync-tools: install
 	PYTHON=$(PYTHON) examples/reverse_etl/setup.sh $(CURDIR)/.venv-sync
-	COTERIE_SYNC_PYTHON=$(CURDIR)/.venv-sync/bin/python $(BIN)/pytest tests/sync
+
+test-sync: built sync-tools ## Sync the marts to PostgreSQL, Tryton and HubSpot's client (about 5 minutes; installs them into .venv-sync)
+	$(BIN)/pytest tests/sync
 
 ruff: install ## Lint the Python code
 	$(BIN)/ruff check .
