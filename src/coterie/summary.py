@@ -117,6 +117,8 @@ METRICS = """
     from pooled
     where not starts_with(model_name, 'value_')
     group by model_name, scorer_name
+    -- Segmentations have metrics of their own, in the mart.
+    having count(*) filter (where metric_name = 'roc_auc') > 0
     order by model_name, "log loss"
 """
 

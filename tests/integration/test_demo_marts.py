@@ -578,6 +578,8 @@ def test_the_summary_is_read_back_from_the_marts(demo):
     text = summarise(demo)
     for words in ("customers as of 2025-10-01", "purchase_30d", "published", "rfm_cell", str(demo)):
         assert words in text
+    predictions = text.split("Quality of predictions")[1].split("Quality of values")[0]
+    assert not re.search("^default", predictions, flags=re.MULTILINE)
 
 
 def test_the_summary_says_what_to_do_without_a_database(tmp_path):
