@@ -12,6 +12,8 @@
 {% set told_traits = ['category', 'sales_channel', 'order_hour', 'order_weekday'] %}
 {% set lookback_days = coterie.rfm_lookback_days() %}
 {% set min_cell_size = coterie.min_cell_size() %}
+{% set enough_buyers = 'case when buyer_count >= ' ~ min_cell_size ~ ' then ' %}
+{% set enough_active = 'case when active_customer_count >= ' ~ min_cell_size ~ ' then ' %}
 {% set grouped_by = coterie.demographic_attributes('segment_by') %}
 {% set told_attributes = coterie.told_attributes() %}
 {% set told_traits = told_traits + told_attributes %}
@@ -136,6 +138,7 @@ segment_profiles as (
         coalesce(segment_names.description, '') as description,
         segments.customer_count,
         segments.active_customer_count,
+        segments.known_days_since_last_order as buyer_count,
         segments.customer_count < {{ min_cell_size }} as is_suppressed,
         {{ coterie.ratio('segments.customer_count', 'everyone.customer_count') }} as customer_share,
         segments.net_amount,
@@ -418,11 +421,6 @@ sentences as (
 
     select
         *,
-        {%- for name in active_medians %}
-        case
-            when active_customer_count >= {{ min_cell_size }} then active_median_{{ name }}
-        end as told_median_{{ name }},
-        {%- endfor %}
         {{ coterie.counted('customer_count', 'customer', 'customers') }}
         || ' (' || {{ coterie.percent('customer_share') }} || ')'
         || case
@@ -433,7 +431,8 @@ sentences as (
             else ' without revenue in the last {{ lookback_days }} days.'
         end as size_sentence,
         case
-            when median_days_since_last_order is null then 'They have not ordered yet.'
+            when buyer_count = 0 then 'They have not ordered yet.'
+            when buyer_count < {{ min_cell_size }} then 'Hardly any of them has ordered.'
             when active_customer_count = 0
                 then
                     'Typically their last order was '
@@ -567,11 +566,13 @@ select
     {{ coterie.unless_suppressed('z_' ~ trait, 'double') }} as z_{{ trait }},
     {%- endfor %}
     {{ coterie.unless_suppressed('revenue_share', 'double') }} as revenue_share,
-    {{ coterie.unless_suppressed('median_days_since_last_order', 'double') }}
+    {{ coterie.unless_suppressed(enough_buyers ~ 'median_days_since_last_order end', 'double') }}
         as median_days_since_last_order,
-    {{ coterie.unless_suppressed('told_median_order_count_lookback', 'double') }}
+    {{ coterie.unless_suppressed(enough_active ~ 'active_median_order_count_lookback end', 'double') }}
         as median_order_count,
-    {{ coterie.unless_suppressed('told_median_net_amount_lookback', 'decimal(18, 2)') }}
+    {{ coterie.unless_suppressed(
+        enough_active ~ 'active_median_net_amount_lookback end', 'decimal(18, 2)'
+    ) }}
         as median_net_amount,
     {{ coterie.unless_suppressed('avg_predicted_value_365d', 'decimal(18, 2)') }}
         as avg_predicted_value_365d,
