@@ -157,7 +157,7 @@
             "The prediction '" ~ name ~ "' of the var coterie__predictions has no outcome: give 'purchase', or an "
             ~ "outcome of the relation of the var coterie__custom_outcomes_relation."
         ) }}
-    {% elif own.outcome != "purchase" and not var("coterie__custom_outcomes_relation") %}
+    {% elif own.outcome != "purchase" and not coterie.is_mapped_input("custom_outcomes") %}
         {{ coterie.refuse(
             "The prediction '" ~ name ~ "' of the var coterie__predictions has the outcome '" ~ own.outcome
             ~ "', which only the input custom_outcomes can tell: set the var coterie__custom_outcomes_relation, or "
