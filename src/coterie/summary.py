@@ -62,7 +62,8 @@ VERSIONS = """
     order by model_name
 """
 
-VALUE_METRICS = """
+# What kind a model is of tells a metric that only its kind has.
+POOLED = """
     with
 
     pooled as (
@@ -73,7 +74,11 @@ VALUE_METRICS = """
         where is_newest and origin = 'pooled' and group_name = 'all'
 
     )
+"""
 
+VALUE_METRICS = (
+    POOLED
+    + """
     select
         model_name as model,
         scorer_name as scorer,
@@ -87,23 +92,15 @@ VALUE_METRICS = """
         round(max(metric_value) filter (where metric_name = 'interval_coverage'), 3)
             as "in the interval of 80 %"
     from pooled
-    where starts_with(model_name, 'value_')
     group by model_name, scorer_name
+    having count(*) filter (where metric_name = 'normalised_gini') > 0
     order by model_name, "normalised Gini" desc
 """
+)
 
-METRICS = """
-    with
-
-    pooled as (
-
-        select *
-        from {coterie__model_metrics}
-        inner join {coterie__model_versions} using (model_name, model_version)
-        where is_newest and origin = 'pooled' and group_name = 'all'
-
-    )
-
+METRICS = (
+    POOLED
+    + """
     select
         model_name as model,
         scorer_name as scorer,
@@ -115,12 +112,11 @@ METRICS = """
         round(max(metric_value) filter (where metric_name = 'top_decile_lift'), 1)
             as "top-decile lift"
     from pooled
-    where not starts_with(model_name, 'value_')
     group by model_name, scorer_name
-    -- Segmentations have metrics of their own, in the mart.
     having count(*) filter (where metric_name = 'roc_auc') > 0
     order by model_name, "log loss"
 """
+)
 
 QUERIES = """\
 -- Who slips away: customers who bought often, but not for long
