@@ -7,14 +7,14 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 class BuildsTogether(LoadScopeScheduling):
-    """One process runs all tests of ``tests/integration``, which share what is built.
+    """One process runs all tests of a folder that shares what is built, or servers.
 
     The tests of the library go one by one to whoever is free.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         folder = nodeid.split("::", 1)[0].rpartition("/")[0]
-        return folder if folder.endswith("integration") else nodeid
+        return nodeid if folder.endswith("python") else folder
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BuildsTogether:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -60,6 +60,9 @@ CLOCK_COLUMNS = frozenset({"changed_at", "change_number"})
 
 #: Files are written so that clients of DuckDB 1.4 and later can open them.
 DUCKDB_CONFIG = {"storage_compatibility_version": "v1.4.0"}
+
+#: How dbt is started by the Python that runs the tests.
+DBT = (sys.executable, "-c", "from dbt.cli.main import cli; cli()")
 
 #: Fewer trees and rows learn in a fraction of the time. Hosts whose figures are tested learn as
 #: they would.
@@ -182,15 +185,11 @@ class Host:
         results = self.target / "run_results.json"
         results.unlink(missing_ok=True)
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command],
+        done = run_command(
+            [*DBT, *command],
             cwd=self.project,
-            env=_environment(self.environment | dict(environment or {})),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            environment=_environment(self.environment | dict(environment or {})),
             timeout=timeout,
-            check=False,
         )
         run = DbtRun(
             arguments=list(arguments),
@@ -313,6 +312,22 @@ class Host:
 @lru_cache(maxsize=8)
 def _read_manifest(path: Path, changed_at: int) -> dict:
     return json.loads(path.read_text())
+
+
+def run_command(
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], timeout: float = 900
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; both of its streams are in ``stdout``."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

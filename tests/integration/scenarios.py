@@ -13,12 +13,14 @@ import duckdb
 import numpy as np
 import pandas as pd
 from harness import (
+    DBT,
     DUCKDB_CONFIG,
     REPOSITORY,
     SEGMENT_STATE,
     STATE_TABLES,
     Host,
     copy_host,
+    run_command,
     shuffled_demo,
     sizes_during,
 )
@@ -939,19 +941,14 @@ def build_own_rules(host: Host) -> SimpleNamespace:
 def build_demo(folder: Path) -> Path:
     """Build this project on its demo seeds, with all its tests, and return the database."""
     database = folder / "coterie.duckdb"
-    done = subprocess.run(
+    done = run_command(
         [
-            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build"),
+            *(*DBT, "build"),
             *("--project-dir", str(REPOSITORY), "--profiles-dir", str(REPOSITORY)),
             *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
         ],
         cwd=REPOSITORY,
-        env=os.environ | {"COTERIE_DATABASE": str(database), "DO_NOT_TRACK": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        check=False,
+        environment=os.environ | {"COTERIE_DATABASE": str(database), "DO_NOT_TRACK": "1"},
     )
     assert done.returncode == 0, done.stdout[-6000:]
     return database
@@ -959,21 +956,16 @@ def build_demo(folder: Path) -> Path:
 
 def run_sqlfluff(folder: Path) -> subprocess.CompletedProcess[str]:
     """Lint the SQL of the package, with a target folder and a database of its own."""
-    return subprocess.run(
+    return run_command(
         [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", "models", "tests"],
         cwd=REPOSITORY,
-        env=os.environ
+        environment=os.environ
         | {
             "COTERIE_DATABASE": str(folder / "lint.duckdb"),
             "DBT_PROFILES_DIR": str(REPOSITORY),
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        check=False,
     )
 
 

@@ -133,8 +133,8 @@ def test_predicted_and_observed_rates_agree_on_later_dates(custom_outcomes):
     assert model.loc["row_count", "metric_value"] == len(backtests) > 1000
     observed = backtests["outcome"].mean()
     assert model.loc["observed_rate", "metric_value"] == pytest.approx(observed, abs=1e-9)
-    # Newsletters come in some months and not in others.
-    assert backtests["probability"].mean() == pytest.approx(observed, rel=0.2)
+    # Newsletters come in some months and not in others: as near as the gate asks.
+    assert 0.8 <= backtests["probability"].mean() / observed <= 1.25
     assert model.loc["log_loss_gain_over_base_rate", "interval_lower"] > 0
 
 

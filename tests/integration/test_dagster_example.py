@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
-from harness import REPOSITORY
+from harness import REPOSITORY, run_command
 
 #: A Python with the packages of examples/dagster/requirements.txt and this library.
 PYTHON = os.environ.get("COTERIE_DAGSTER_PYTHON", "")
@@ -32,10 +31,10 @@ print("checked", len([c for c in result.get_asset_check_evaluations() if c.passe
 @pytest.mark.skipif(not PYTHON, reason="COTERIE_DAGSTER_PYTHON names no Python with Dagster")
 def test_assets_are_built_and_checked(shape_jaffle_shop, tmp_path):
     project = shape_jaffle_shop.project
-    done = subprocess.run(
+    done = run_command(
         [PYTHON, "-c", SCRIPT],
         cwd=REPOSITORY / "examples" / "dagster",
-        env=os.environ
+        environment=os.environ
         | {
             "COTERIE_DBT_PROJECT": str(project),
             "DAGSTER_HOME": str(tmp_path),
@@ -43,11 +42,6 @@ def test_assets_are_built_and_checked(shape_jaffle_shop, tmp_path):
             "PATH": f"{os.path.dirname(PYTHON)}:{os.environ['PATH']}",
             "PYTHONPATH": str(REPOSITORY / "src"),
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "materialized 1" in done.stdout

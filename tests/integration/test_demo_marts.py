@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import duckdb
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from harness import REPOSITORY
+from harness import REPOSITORY, run_command
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from coterie.additive import AdditiveClassifier
@@ -783,20 +782,15 @@ def mf(demo: Path, *arguments: str) -> str:
             shutil.copy(demo.parent / "target" / name, project / "target")
         for name in ("dbt_project.yml", "docs", "macros", "models", "python_models", "seeds"):
             (project / name).symlink_to(REPOSITORY / name)
-    done = subprocess.run(
+    done = run_command(
         [MF, *arguments],
         cwd=project,
-        env=os.environ
+        environment=os.environ
         | {
             "COTERIE_DATABASE": str(copy),
             "DBT_PROFILES_DIR": str(REPOSITORY),
             "DO_NOT_TRACK": "1",
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout

@@ -376,7 +376,7 @@ def test_a_check_without_fits_scores_by_what_production_has_fitted(scattered_inp
     bad = [r["unique_id"] for r in ci.last_build.results if r["status"] not in {"success", "pass"}]
     assert [i for i in bad if "stg_coterie__" not in i] == []
     fits = [n["name"] for n in ci.package_nodes("model") if "fit" in n["tags"]]
-    assert len(fits) == 14
+    assert {"int_coterie__propensity_weights", "int_coterie__segment_centers"} <= set(fits)
     assert not any(ci.exists(name) for name in [*fits, "shop_customers"])
     theirs, ours = production.snapshot(MARTS), ci.snapshot(MARTS)
     fitted = theirs["coterie__model_versions"].query("model_version != 'none'")

@@ -27,7 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.matrix)
-            item.add_marker(pytest.mark.xdist_group("sync"))
 
 
 @pytest.fixture(scope="session")
