@@ -32,7 +32,7 @@ visits as (
     -- The events of an anonymous visitor count for the customer from the day of linking.
     select
         checked_events.happened_on,
-        checked_events.session_id,
+        checked_events.session_hash,
         checked_events.event_count,
         checked_events.view_count,
         checked_events.search_count,
@@ -108,7 +108,7 @@ shared_sessions as (
 
     where is_shared
 
-    group by customer_id, happened_on, known_on, session_id
+    group by customer_id, happened_on, known_on, session_hash
 
 ),
 

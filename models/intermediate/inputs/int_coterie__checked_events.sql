@@ -87,8 +87,9 @@ events as (
         cast(input_rows.occurred_at as date) as happened_on,
         coalesce(input_rows.customer_id, input_rows.anonymous_id) as visitor_id,
         input_rows.customer_id is null as is_anonymous,
-        -- Where the tracker keeps no sessions, a visitor's day is one.
-        coalesce(input_rows.session_id, '') as session_id,
+        -- Where the tracker keeps no sessions, a visitor's day is one. Sessions of one day are told
+        -- apart by hashes, which are far lighter than ids; a day's rows are always read together.
+        {{ coterie.row_hash(["coalesce(input_rows.session_id, '')"]) }} as session_hash,
         {% if is_incremental() %}
         coalesce(
             input_rows.rejection_rule,
@@ -98,10 +99,11 @@ events as (
         input_rows.rejection_rule,
         {% endif %}
         input_rows.event_id,
-        case
+        case lower(trim(input_rows.event_type))
             {% for kind, words in coterie.event_types().items() %}
-            when lower(trim(input_rows.event_type)) in {{ coterie.quoted_list(words) }}
-                then '{{ kind }}'
+            {% for word in words %}
+            when {{ coterie.quoted(word) }} then '{{ kind }}'
+            {% endfor %}
             {% endfor %}
             else 'other'
         end as event_kind
@@ -124,7 +126,7 @@ sessions as (
         happened_on,
         visitor_id,
         is_anonymous,
-        session_id,
+        session_hash,
         rejection_rule,
         case when rejection_rule is not null then event_id end as rejected_event_id,
         cast(count(*) as integer) as event_count,
@@ -139,7 +141,7 @@ sessions as (
         happened_on,
         visitor_id,
         is_anonymous,
-        session_id,
+        session_hash,
         rejection_rule,
         case when rejection_rule is not null then event_id end
     {%- if is_incremental() %}
@@ -151,7 +153,7 @@ sessions as (
         day_on as happened_on,
         cast(null as {{ coterie.staged_type('id') }}) as visitor_id,
         cast(null as {{ coterie.staged_type('boolean') }}) as is_anonymous,
-        cast(null as {{ coterie.staged_type('id') }}) as session_id,
+        {{ coterie.row_hash(["''"]) }} as session_hash,
         '{{ coterie.day_mark() }}' as rejection_rule,
         cast(null as {{ coterie.staged_type('id') }}) as rejected_event_id,
         0 as event_count,
