@@ -111,7 +111,7 @@
 {# What an incremental model of the input layer is built with. A change of these would mix rows. #}
 {% macro input_settings_hash() %}
     {% set vars = {"definitions_version": 1} %}
-    {% set read_whole = ["custom_outcomes", "seed_audiences", "feedback", "consents", "erasure_requests"] %}
+    {% set read_whole = ["custom_outcomes", "seed_audiences", "consents", "erasure_requests"] %}
     {# Whom a shop erases changes which rows are there, not what they mean. #}
     {% set erased = "model.coterie.int_coterie__erased_customers" %}
     {% for name in coterie.input_names() if name not in read_whole %}

@@ -1,10 +1,47 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_days',
+    incremental_predicates=['occurred_at'],
+    unique_key='feedback_id',
+    on_schema_change='fail'
+) }}
+
+-- depends_on: {{ ref('int_coterie__order_days') }}
+
 with
+
+{% if is_incremental() %}
+
+days_to_read as (
+
+    {{ coterie.days_to_read('feedback') }}
+
+),
+
+rows_read_again as (
+
+    select * from {{ coterie.rows_read_again('feedback') }} as input_rows
+
+),
+
+{% endif %}
 
 checked as (
 
-    select *
-    from {{ coterie.checked_rows('feedback', ref('stg_coterie__feedback')) }} as input_rows
+    select
+        input_rows.*,
+        {{ coterie.input_settings_hash() }} as input_settings_hash
+
+    from {{ coterie.checked_rows(
+        'feedback', 'rows_read_again' if is_incremental() else ref('stg_coterie__feedback')
+    ) }} as input_rows
 
 )
 
 select * from checked
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_days('occurred_at', coterie.staged_column_types('feedback')) }}
+{% endif %}
