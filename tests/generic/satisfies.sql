@@ -1,38 +1,56 @@
 {#
-    Every condition holds in every row: one read of a wide table instead of one for each column.
-    A condition that is NULL claims nothing, as in a CHECK constraint.
+    Every claim holds in every row: one read of the relation instead of one for each column and claim.
+
+    not_null        columns that are known in every row
+    probabilities   columns from 0 to 1, shares too; never NaN
+    not_negative    columns of 0 or more
+    conditions      anything else about one row, as SQL
+
+    What is NULL breaks no claim but not_null, as in a CHECK constraint. A row of the result names all the claims that
+    some rows break together, and counts those rows.
 #}
-{% test satisfies(model, conditions) %}
+{% test satisfies(model, not_null=[], probabilities=[], not_negative=[], conditions=[]) %}
+
+{%- set claims = [] %}
+{%- for column in not_null %}{% do claims.append(column ~ " is not null") %}{% endfor %}
+{%- for column in probabilities %}{% do claims.append(column ~ " between 0 and 1") %}{% endfor %}
+{%- for column in not_negative %}{% do claims.append(column ~ " >= 0") %}{% endfor %}
+{%- do claims.extend(conditions) %}
 
 with
 
-checked as (
+broken_rows as (
 
     select
-        case
-            {%- for condition in conditions %}
-            when not ({{ condition }}) then {{ coterie.quoted(condition) }}
+        concat_ws(
+            '; '
+            {%- for claim in claims %},
+            case when not ({{ claim }}) then {{ coterie.quoted(claim) }} end
             {%- endfor %}
-        end as broken_condition
+        ) as broken_claims
 
     from {{ model }}
 
+    where
+        {% for claim in claims -%}
+            {{ "or " if not loop.first }}not ({{ claim }})
+            {{- "\n        " if not loop.last }}
+        {%- endfor %}
+
 ),
 
-broken as (
+counted as (
 
     select
-        broken_condition,
+        broken_claims,
         count(*) as row_count
 
-    from checked
+    from broken_rows
 
-    where broken_condition is not null
-
-    group by broken_condition
+    group by broken_claims
 
 )
 
-select * from broken
+select * from counted
 
 {% endtest %}
