@@ -1,7 +1,8 @@
 {{ config(enabled=coterie.is_topic_enabled('lifetime_value')) }}
 
 -- A customer with an order has a value of each horizon by each version that is the newest or the
--- champion; without such a version, and without an order, one that no version gives.
+-- champion; without such a version, and without an order, one that no version gives. That none has
+-- one twice is a claim of the model itself.
 with
 
 customers as (
@@ -74,8 +75,8 @@ wrong as (
         coalesce(expected.customer_id, customer_values.customer_id) as customer_id,
         coalesce(expected.model_name, customer_values.model_name) as model_name,
         coalesce(expected.model_version, customer_values.model_version) as model_version,
-        count(expected.customer_id) as expected_count,
-        count(customer_values.customer_id) as value_count
+        expected.customer_id is not null as is_expected,
+        customer_values.customer_id is not null as is_found
 
     from expected
 
@@ -85,14 +86,9 @@ wrong as (
             and expected.model_name = customer_values.model_name
             and expected.model_version = customer_values.model_version
 
-    group by
-        coalesce(expected.customer_id, customer_values.customer_id),
-        coalesce(expected.model_name, customer_values.model_name),
-        coalesce(expected.model_version, customer_values.model_version)
-
-    having
-        count(expected.customer_id) != 1
-        or count(customer_values.customer_id) != 1
+    where
+        expected.customer_id is null
+        or customer_values.customer_id is null
 
 )
 

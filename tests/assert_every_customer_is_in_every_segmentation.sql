@@ -1,5 +1,7 @@
 {{ config(enabled=coterie.has_segmentations()) }}
 
+-- As many segments as there are segmentations: that none counts twice in one is a claim of the
+-- mart itself.
 with
 
 customers as (
@@ -20,7 +22,19 @@ memberships as (
 
 segmentations as (
 
-    select distinct segmentation_name from memberships
+    select count(distinct segmentation_name) as segmentation_count from memberships
+
+),
+
+segment_counts as (
+
+    select
+        customer_id,
+        count(segment_code) as segment_count
+
+    from memberships
+
+    group by customer_id
 
 ),
 
@@ -28,21 +42,17 @@ wrong_customers as (
 
     select
         customers.customer_id,
-        segmentations.segmentation_name,
-        count(memberships.segment_code) as segment_count
+        segmentations.segmentation_count,
+        coalesce(segment_counts.segment_count, 0) as segment_count
 
     from customers
 
     cross join segmentations
 
-    left join memberships
-        on
-            customers.customer_id = memberships.customer_id
-            and segmentations.segmentation_name = memberships.segmentation_name
+    left join segment_counts
+        on customers.customer_id = segment_counts.customer_id
 
-    group by customers.customer_id, segmentations.segmentation_name
-
-    having count(memberships.segment_code) != 1
+    where coalesce(segment_counts.segment_count, 0) != segmentations.segmentation_count
 
 )
 

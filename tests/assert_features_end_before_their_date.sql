@@ -66,27 +66,56 @@ known_orders as (
 
 ),
 
-customer_events as (
+customers_at_origins as (
+
+    select distinct customer_id from origins
+
+),
+
+visitors as (
 
     -- What an anonymous visitor did is known of the customer from the day of linking.
     select
+        customer_id,
+        customer_id as visitor_id,
+        false as is_anonymous,
+        cast(null as date) as linked_on
+
+    from customers_at_origins
+
+    union all
+
+    select
+        identities.customer_id,
+        identities.anonymous_id as visitor_id,
+        true as is_anonymous,
+        cast(identities.linked_at as date) as linked_on
+
+    from {{ ref('coterie', 'int_coterie__identities') }} as identities
+
+    inner join customers_at_origins
+        on identities.customer_id = customers_at_origins.customer_id
+
+),
+
+customer_events as (
+
+    select
+        visitors.customer_id,
         checked_events.event_count,
-        coalesce(identities.customer_id, checked_events.visitor_id) as customer_id,
         greatest(
             checked_events.happened_on,
-            coalesce(cast(identities.linked_at as date), checked_events.happened_on)
+            coalesce(visitors.linked_on, checked_events.happened_on)
         ) as known_on
 
     from {{ ref('coterie', 'int_coterie__checked_events') }} as checked_events
 
-    left join {{ ref('coterie', 'int_coterie__identities') }} as identities
+    inner join visitors
         on
-            checked_events.is_anonymous
-            and checked_events.visitor_id = identities.anonymous_id
+            checked_events.visitor_id = visitors.visitor_id
+            and checked_events.is_anonymous = visitors.is_anonymous
 
-    where
-        checked_events.rejection_rule is null
-        and (not checked_events.is_anonymous or identities.customer_id is not null)
+    where checked_events.rejection_rule is null
 
 ),
 

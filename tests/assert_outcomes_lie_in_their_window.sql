@@ -35,6 +35,12 @@ outcomes as (
 
 ),
 
+customers_at_origins as (
+
+    select distinct customer_id from outcomes
+
+),
+
 happenings as (
 
     -- What stood when the build looked.
@@ -44,6 +50,9 @@ happenings as (
         orders.ordered_on as happened_on
 
     from {{ ref('coterie', 'int_coterie__orders') }} as orders
+
+    inner join customers_at_origins
+        on orders.customer_id = customers_at_origins.customer_id
 
     cross join {{ ref('coterie', 'int_coterie__as_of') }} as as_of
 

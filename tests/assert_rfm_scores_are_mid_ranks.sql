@@ -24,38 +24,125 @@ ranked_customers as (
 
 ),
 
-counts as (
+recency_counts as (
 
     select
         as_of_date,
-        customer_id,
-        is_scoring_date,
-        is_repeater,
-        sum(ranked_count) over (partition by as_of_date) as customer_count,
-        sum(ranked_count) over (
-            partition by as_of_date
-            order by days_since_last_order desc
-            range between unbounded preceding and current row
-        ) as less_or_equally_recent_count,
-        sum(ranked_count) over (partition by as_of_date, days_since_last_order)
-            as equally_recent_count,
-        sum(ranked_count) over (
-            partition by as_of_date
-            order by net_amount_lookback
-            range between unbounded preceding and current row
-        ) as lower_or_equally_spending_count,
-        sum(ranked_count) over (partition by as_of_date, net_amount_lookback)
-            as equally_spending_count,
-        sum(ranked_count) over (partition by as_of_date, is_repeater) as peer_count,
-        sum(ranked_count) over (
-            partition by as_of_date, is_repeater
-            order by order_count_lookback
-            range between unbounded preceding and current row
-        ) as less_or_equally_frequent_count,
-        sum(ranked_count) over (partition by as_of_date, order_count_lookback)
-            as equally_frequent_count
+        days_since_last_order,
+        sum(ranked_count) as equally_recent_count
 
     from ranked_customers
+
+    group by as_of_date, days_since_last_order
+
+),
+
+recency_ranks as (
+
+    select
+        as_of_date,
+        days_since_last_order,
+        equally_recent_count,
+        sum(equally_recent_count) over (partition by as_of_date) as customer_count,
+        sum(equally_recent_count) over (
+            partition by as_of_date
+            order by days_since_last_order desc
+        ) as less_or_equally_recent_count
+
+    from recency_counts
+
+),
+
+spending_counts as (
+
+    select
+        as_of_date,
+        net_amount_lookback,
+        sum(ranked_count) as equally_spending_count
+
+    from ranked_customers
+
+    group by as_of_date, net_amount_lookback
+
+),
+
+spending_ranks as (
+
+    select
+        as_of_date,
+        net_amount_lookback,
+        equally_spending_count,
+        sum(equally_spending_count) over (
+            partition by as_of_date
+            order by net_amount_lookback
+        ) as lower_or_equally_spending_count
+
+    from spending_counts
+
+),
+
+frequency_counts as (
+
+    select
+        as_of_date,
+        is_repeater,
+        order_count_lookback,
+        sum(ranked_count) as equally_frequent_count
+
+    from ranked_customers
+
+    group by as_of_date, is_repeater, order_count_lookback
+
+),
+
+frequency_ranks as (
+
+    select
+        as_of_date,
+        order_count_lookback,
+        equally_frequent_count,
+        sum(equally_frequent_count) over (partition by as_of_date, is_repeater) as peer_count,
+        sum(equally_frequent_count) over (
+            partition by as_of_date, is_repeater
+            order by order_count_lookback
+        ) as less_or_equally_frequent_count
+
+    from frequency_counts
+
+),
+
+counts as (
+
+    select
+        ranked_customers.as_of_date,
+        ranked_customers.customer_id,
+        ranked_customers.is_scoring_date,
+        ranked_customers.is_repeater,
+        recency_ranks.customer_count,
+        recency_ranks.less_or_equally_recent_count,
+        recency_ranks.equally_recent_count,
+        spending_ranks.lower_or_equally_spending_count,
+        spending_ranks.equally_spending_count,
+        frequency_ranks.peer_count,
+        frequency_ranks.less_or_equally_frequent_count,
+        frequency_ranks.equally_frequent_count
+
+    from ranked_customers
+
+    left join recency_ranks
+        on
+            ranked_customers.as_of_date = recency_ranks.as_of_date
+            and ranked_customers.days_since_last_order = recency_ranks.days_since_last_order
+
+    left join spending_ranks
+        on
+            ranked_customers.as_of_date = spending_ranks.as_of_date
+            and ranked_customers.net_amount_lookback = spending_ranks.net_amount_lookback
+
+    left join frequency_ranks
+        on
+            ranked_customers.as_of_date = frequency_ranks.as_of_date
+            and ranked_customers.order_count_lookback = frequency_ranks.order_count_lookback
 
 ),
 

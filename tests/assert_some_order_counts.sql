@@ -7,18 +7,23 @@ with
 
 orders as (
 
-    select
-        count(*) as order_count,
-        sum(
-            case when {{ coterie.is_valid_order_as_of('as_of.as_of_date') }} then 1 else 0 end
-        ) as valid_order_count
+    select count(*) as order_count from {{ ref('int_coterie__orders') }}
 
-    from {{ ref('int_coterie__orders') }}
+),
+
+valid_orders as (
+
+    select orders.order_id
+
+    from {{ ref('int_coterie__orders') }} as orders
 
     cross join {{ ref('int_coterie__as_of') }} as as_of
 
+    where {{ coterie.is_valid_order_as_of('as_of.as_of_date') }}
+
 )
 
+-- One valid order is enough: `exists` looks no further.
 select
     order_count,
     'No order is valid before the date; see the vars coterie__as_of_date and '
@@ -28,4 +33,4 @@ from orders
 
 where
     order_count > 0
-    and coalesce(valid_order_count, 0) = 0
+    and not exists (select 1 from valid_orders)

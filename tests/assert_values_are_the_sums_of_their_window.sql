@@ -25,6 +25,12 @@ outcomes as (
 
 ),
 
+customers_at_origins as (
+
+    select distinct customer_id from outcomes
+
+),
+
 orders as (
 
     -- What stood when the build looked.
@@ -36,6 +42,9 @@ orders as (
             as net_amount
 
     from {{ ref('coterie', 'int_coterie__orders') }} as orders
+
+    inner join customers_at_origins
+        on orders.customer_id = customers_at_origins.customer_id
 
     cross join {{ ref('coterie', 'int_coterie__as_of') }} as as_of
 
