@@ -19,10 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import brentq, minimize
-from scipy.sparse import block_diag, csr_matrix
+from scipy.sparse import block_diag
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -41,12 +40,10 @@ from coterie.binning import (
     bin_values,
     checked_weights,
 )
+from coterie.boosting import AdditiveBoosting, LogLoss, Loss, SquaredError
+from coterie.onehot import OneHotBins
 
 PARTS = ("blend", "boosting", "spline")
-
-# Rows whose spline columns are written out at a time.
-_CHUNK_ROW_COUNT = 4096
-
 
 # Decimals of a classifier's weights.
 WEIGHT_DECIMALS = 9
@@ -58,13 +55,7 @@ class _AdditiveEstimator(BaseEstimator, ABC):
     A subclass stores the parameters, and says what its boosting and its spline minimise.
     """
 
-    @abstractmethod
-    def _booster(self) -> Any:
-        """Give the unfitted boosting."""
-
-    @abstractmethod
-    def _staged_raw_predictions(self, booster: Any, bins: np.ndarray) -> Iterable[np.ndarray]:
-        """Give the raw predictions after each tree, on the scale on which weights add up."""
+    _boosting_loss: Loss
 
     @abstractmethod
     def _spline_coefficients(
@@ -74,20 +65,20 @@ class _AdditiveEstimator(BaseEstimator, ABC):
 
     def _fit(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
         """Learn the table from numbers that were checked."""
-        bins, target, weight = self._prepare(X, target, weight)
+        columns, target, weight = self._prepare(X, target, weight)
         found = []
         # One thread: sums over rows would differ in their last bits from count to count.
         with threadpool_limits(1):
             if self.parts != "spline":
-                found += self._boosted_stages(bins, target, weight, [self.max_iter])
+                found += self._boosted_stages(columns, target, weight, [self.max_iter])
             if self.parts != "boosting":
-                found.append(self._spline_part(bins, target, weight))
-        self._keep(found, bins, weight)
+                found.append(self._spline_part(columns, target, weight))
+            self._keep(found, columns.sums(weight))
         self.n_iter_ = 0 if self.parts == "spline" else self.max_iter
 
     def _prepare(
         self, X: np.ndarray, target: np.ndarray, weight: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[OneHotBins, np.ndarray, np.ndarray]:
         """Give bins, target and weight of the rows that count, in an order of their own."""
         if self.parts not in PARTS:
             raise ValueError(f"parts is {self.parts!r}; choose one of {', '.join(PARTS)}.")
@@ -102,42 +93,44 @@ class _AdditiveEstimator(BaseEstimator, ABC):
         # Sums follow the order of the rows in their last bits. Sorted by all that is learned from,
         # rows that change places are equal rows.
         order = _content_order(bins, target, weight)
-        return bins[order], target[order], weight[order]
+        return OneHotBins(bins[order], self._offsets()), target[order], weight[order]
 
     def _boosted_stages(
-        self, bins: np.ndarray, target: np.ndarray, weight: np.ndarray, stages: Sequence[int]
+        self, columns: OneHotBins, target: np.ndarray, weight: np.ndarray, stages: Sequence[int]
     ) -> Iterable[np.ndarray]:
-        """Give the raw weights of the boosting after each of these numbers of trees.
-
-        The shape of each feature is read off by predicting one row per bin, all others in bin 1.
-        """
-        booster = self._booster().fit(_missing_as_nan(bins), target, sample_weight=weight)
-        offsets = self._offsets()
-        probes = np.ones((offsets[-1] + 1, bins.shape[1]), dtype=np.int64)
-        for position, (start, stop) in enumerate(pairwise(offsets)):
-            probes[start:stop, position] = np.arange(stop - start)
-        predictions = self._staged_raw_predictions(booster, _missing_as_nan(probes))
-        for stage, predicted in enumerate(predictions, start=1):
+        """Give the raw weights of the boosting after each of these numbers of trees."""
+        boosting = AdditiveBoosting(
+            columns,
+            learning_rate=self.learning_rate,
+            max_leaf_nodes=self.max_leaf_nodes,
+            min_samples_leaf=self.min_samples_leaf,
+            l2_regularization=self.l2_regularization,
+        )
+        found = boosting.stages(target, weight, self._boosting_loss, max(stages))
+        for stage, (intercept, weights) in enumerate(found, start=1):
             if stage in stages:
-                # The last probe has all features in bin 1: it is the intercept of the others.
-                yield np.concatenate([[predicted[-1]], predicted[:-1] - predicted[-1]])
+                yield np.concatenate([[intercept], weights])
 
-    def _spline_part(self, bins: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def _spline_part(
+        self, columns: OneHotBins, target: np.ndarray, weight: np.ndarray
+    ) -> np.ndarray:
         """Give the raw weights of the spline."""
-        design = _SplineDesign(bins, weight, self._offsets(), self.n_knots, self.degree)
+        design = _SplineDesign(columns, weight, self.n_knots, self.degree)
         coefficients = self._spline_coefficients(design, target, weight)
         return np.concatenate([coefficients[:1], design.basis @ coefficients[1:]])
 
-    def _keep(self, parts: Sequence[np.ndarray], bins: np.ndarray, weight: np.ndarray) -> None:
-        """Make the average of some raw weights the table, each feature with mean 0 in training."""
+    def _keep(self, parts: Sequence[np.ndarray], bin_weight: np.ndarray) -> None:
+        """Make the average of some raw weights the table, each feature with mean 0 in training.
+
+        `bin_weight` is what the rows of each bin weigh together.
+        """
         raw = np.mean(parts, axis=0)
         intercept = raw[0]
         self.weights_ = []
-        offsets = self._offsets() + 1
-        for position, (start, stop) in enumerate(pairwise(offsets)):
-            shape = raw[start:stop]
-            share = np.bincount(bins[:, position], weights=weight, minlength=stop - start)
-            mean = share @ shape / weight.sum()
+        for start, stop in pairwise(self._offsets()):
+            shape = raw[1 + start : 1 + stop]
+            share = bin_weight[start:stop]
+            mean = share @ shape / share.sum()
             intercept += mean
             weights = self._rounded(shape - mean)
             if share[0] == 0:
@@ -168,18 +161,19 @@ class _AdditiveEstimator(BaseEstimator, ABC):
         The first trees of a longer fit are the trees of a shorter one, so one fit tries all.
         """
         trial = type(self)(**{**self.get_params(deep=False), "max_iter": max(candidates)})
-        bins, target, weight = trial._prepare(X, target, checked_weights(sample_weight, len(X)))
+        columns, target, weight = trial._prepare(X, target, checked_weights(sample_weight, len(X)))
         late_bins = bin_values(X_late, trial.bin_edges_)
         losses = {}
         with threadpool_limits(1):
+            bin_weight = columns.sums(weight)
             others = []
             if trial.parts == "blend":
-                others.append(trial._spline_part(bins, target, weight))
+                others.append(trial._spline_part(columns, target, weight))
             stages = sorted(set(candidates))
             for stage, part in zip(
-                stages, trial._boosted_stages(bins, target, weight, stages), strict=True
+                stages, trial._boosted_stages(columns, target, weight, stages), strict=True
             ):
-                trial._keep([part, *others], bins, weight)
+                trial._keep([part, *others], bin_weight)
                 raw = trial._look_up(late_bins).sum(axis=1) + trial.intercept_
                 losses[stage] = trial._loss(late_target, raw)
         return losses
@@ -327,7 +321,7 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
     C : float, default=0.2
         Inverse penalty of the spline, as in `sklearn.linear_model.LogisticRegression`.
     random_state : int or None, default=0
-        Passed to the boosting, which draws nothing at these settings.
+        Unused, as nothing is drawn at random.
 
     Attributes
     ----------
@@ -346,6 +340,8 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
     feature_names_in_ : ndarray of str
         Only where X is a DataFrame.
     """
+
+    _boosting_loss = LogLoss()
 
     def __init__(
         self,
@@ -402,12 +398,6 @@ class AdditiveClassifier(ClassifierMixin, _AdditiveEstimator):
     def _rounded(self, weights: np.ndarray) -> np.ndarray:
         # Whole billionths add up exactly, in whatever order and engine.
         return np.round(weights, WEIGHT_DECIMALS) + 0.0
-
-    def _booster(self) -> HistGradientBoostingClassifier:
-        return HistGradientBoostingClassifier(**_boosting_parameters(self))
-
-    def _staged_raw_predictions(self, booster: Any, bins: np.ndarray) -> Iterable[np.ndarray]:
-        return (stage.ravel() for stage in booster.staged_decision_function(bins))
 
     def _spline_coefficients(
         self, design: _SplineDesign, target: np.ndarray, weight: np.ndarray
@@ -589,7 +579,7 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
     alpha : float, default=100.0
         Penalty of the spline, as in `sklearn.linear_model.Ridge`.
     random_state : int or None, default=0
-        Passed to the boosting, which draws nothing at these settings.
+        Unused, as nothing is drawn at random.
 
     Attributes
     ----------
@@ -605,6 +595,8 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
     feature_names_in_ : ndarray of str
         Only where X is a DataFrame.
     """
+
+    _boosting_loss = SquaredError()
 
     def __init__(
         self,
@@ -653,12 +645,6 @@ class AdditiveRegressor(RegressorMixin, _AdditiveEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True)
         self._fit(X, y.astype(np.float64), checked_weights(sample_weight, len(y)))
         return self
-
-    def _booster(self) -> HistGradientBoostingRegressor:
-        return HistGradientBoostingRegressor(**_boosting_parameters(self))
-
-    def _staged_raw_predictions(self, booster: Any, bins: np.ndarray) -> Iterable[np.ndarray]:
-        return booster.staged_predict(bins)
 
     def _spline_coefficients(
         self, design: _SplineDesign, target: np.ndarray, weight: np.ndarray
@@ -780,57 +766,45 @@ def intercept_shift(log_odds: np.ndarray, outcomes: np.ndarray) -> float:
 class _SplineDesign:
     """The columns of the spline, as look-ups: rows to bins, and bins to B-spline values.
 
-    All rows of a bin have the same columns, so no more is written out than the bins need: `rows`
-    marks the bin of each row and feature, and `basis` gives the columns of each bin. A bin stands
-    at the mean rank of its rows between 0 and 1 (its quantile), an empty one between its
-    neighbours.
+    All rows of a bin have the same columns, so no more is written out than the bins need: `basis`
+    gives the columns of each bin. A bin stands at the mean rank of its rows between 0 and 1 (its
+    quantile), an empty one between its neighbours.
     """
 
-    def __init__(
-        self,
-        bins: np.ndarray,
-        weight: np.ndarray,
-        offsets: np.ndarray,
-        n_knots: int,
-        degree: int,
-    ):
-        row_count, feature_count = bins.shape
+    def __init__(self, columns: OneHotBins, weight: np.ndarray, n_knots: int, degree: int):
         self.weight = weight
-        self.rows = csr_matrix(
-            (
-                np.ones(bins.size),
-                (bins + offsets[:-1]).ravel(),
-                np.arange(0, bins.size + 1, feature_count),
-            ),
-            shape=(row_count, offsets[-1]),
-        )
+        self.columns = columns
         knots = np.linspace(0, 1, n_knots)[:, np.newaxis]
         splines = SplineTransformer(knots=knots, n_knots=n_knots, degree=degree).fit(knots)
-        share = (self.rows.T @ weight) / weight.sum()
-        self.basis = block_diag(
-            [_basis_columns(share[start:stop], splines) for start, stop in pairwise(offsets)],
-            format="csr",
-        )
+        self._bin_weight = columns.sums(weight)
+        share = self._bin_weight / weight.sum()
+        self._blocks = [
+            _basis_columns(share[start:stop], splines) for start, stop in pairwise(columns.offsets)
+        ]
+        self.basis = block_diag(self._blocks, format="csr")
 
     def gram(self) -> np.ndarray:
         """Give the weighted products of all pairs of columns, a column of ones as the first."""
         column_count = self.basis.shape[1]
         gram = np.zeros((column_count + 1, column_count + 1))
-        for start in range(0, self.rows.shape[0], _CHUNK_ROW_COUNT):
-            chunk = slice(start, start + _CHUNK_ROW_COUNT)
-            columns = (self.rows[chunk] @ self.basis).toarray()
-            columns = np.column_stack([np.ones(len(columns)), columns])
-            columns *= np.sqrt(self.weight[chunk])[:, np.newaxis]
-            gram += columns.T @ columns
-        return gram
+        gram[0, 0] = self.weight.sum()
+        gram[0, 1:] = self.basis.T @ self._bin_weight
+        first = 1
+        for position, block in enumerate(self._blocks):
+            pairs = block.T @ self.columns.pair_sums(position, self.weight)
+            later = self.basis[self.columns.offsets[position] :, first - 1 :]
+            gram[first : first + block.shape[1], first:] = pairs @ later
+            first += block.shape[1]
+        return np.triu(gram) + np.triu(gram, 1).T
 
     def predict(self, coefficients: np.ndarray) -> np.ndarray:
         """Give the sum of the columns times the coefficients for each row."""
-        return self.rows @ (self.basis @ coefficients[1:]) + coefficients[0]
+        return self.columns.look_up(self.basis @ coefficients[1:]) + coefficients[0]
 
     def gradient(self, residuals: np.ndarray) -> np.ndarray:
         """Give the sum over the rows of the columns times the residuals."""
-        return np.concatenate([[residuals.sum()], self.basis.T @ (self.rows.T @ residuals)])
+        sums = self.basis.T @ self.columns.sums(residuals)
+        return np.concatenate([[residuals.sum()], sums])
 
 
 def _basis_columns(share: np.ndarray, splines: SplineTransformer) -> np.ndarray:
@@ -897,28 +871,6 @@ def _logistic_coefficients(
 
 def _penalties(design: _SplineDesign, penalty: float) -> np.ndarray:
     return np.concatenate([[0.0], np.full(design.basis.shape[1], penalty)])
-
-
-def _boosting_parameters(estimator: Any) -> dict[str, Any]:
-    return {
-        "learning_rate": estimator.learning_rate,
-        "max_iter": estimator.max_iter,
-        "max_leaf_nodes": estimator.max_leaf_nodes,
-        "min_samples_leaf": estimator.min_samples_leaf,
-        "l2_regularization": estimator.l2_regularization,
-        "random_state": estimator.random_state,
-        "max_bins": 255,
-        "interaction_cst": "no_interactions",
-        "early_stopping": False,
-    }
-
-
-def _missing_as_nan(bins: np.ndarray) -> np.ndarray:
-    """Give bins as the boosting takes them: it learns at each split which side bin 0 belongs to.
-
-    A column without any value stays at the constant 0, as the boosting cannot take it.
-    """
-    return np.where((bins == 0) & (bins > 0).any(axis=0), np.nan, bins)
 
 
 def _content_order(bins: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
