@@ -87,7 +87,7 @@ class FeatureBinner(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not 2 <= self.n_bins <= MAX_BINS:
             raise ValueError(f"n_bins is {self.n_bins}; choose a number from 2 to {MAX_BINS}.")
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
-        weight = checked_weights(sample_weight, len(X))
+        weight = None if sample_weight is None else checked_weights(sample_weight, len(X))
         self.bin_edges_ = [quantile_edges(column, int(self.n_bins), weight) for column in X.T]
         return self
 
@@ -173,10 +173,14 @@ def quantile_edges(values: np.ndarray, n_bins: int, weight: np.ndarray | None = 
     ndarray of float64, shape (at most n_bins - 1,)
         Strictly increasing.
     """
-    weight = np.ones(len(values)) if weight is None else weight
-    counted = np.isfinite(values) & (weight > 0)
-    distinct, places = np.unique(values[counted], return_inverse=True)
-    counts = np.bincount(places, weights=weight[counted], minlength=len(distinct))
+    if weight is None:
+        # To sort values takes a tenth of the time of sorting their places.
+        distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+        counts = counts.astype(np.float64)
+    else:
+        counted = np.isfinite(values) & (weight > 0)
+        distinct, places = np.unique(values[counted], return_inverse=True)
+        counts = np.bincount(places, weights=weight[counted], minlength=len(distinct))
     fits = len(distinct) <= n_bins
     starts = np.arange(1, len(distinct)) if fits else _bin_starts(counts, n_bins)
     below, above = distinct[starts - 1], distinct[starts]
