@@ -15,6 +15,10 @@ import pyarrow.compute as pc
 SIGNIFICANT_DIGITS = 12
 
 _REQUIRED = object()
+# Fewer numbers are rounded as text at once.
+_FEW_NUMBERS = 64
+# The powers of ten that a double holds exactly.
+_TENS = np.array([float(f"1e{exponent}") for exponent in range(23)])
 
 
 def round_significant(values: Any, digits: int = SIGNIFICANT_DIGITS) -> np.ndarray:
@@ -33,8 +37,31 @@ def round_significant(values: Any, digits: int = SIGNIFICANT_DIGITS) -> np.ndarr
         Rounding a rounded number changes nothing.
     """
     values = np.asarray(values, dtype=np.float64)
-    rounded = [float(f"{value:.{digits}g}") for value in values.ravel().tolist()]
-    return np.array(rounded, dtype=np.float64).reshape(values.shape) + 0.0
+    given = values.ravel()
+    rounded = given.copy()
+    is_text = np.isfinite(given) & (given != 0)
+    if len(given) >= _FEW_NUMBERS and digits <= SIGNIFICANT_DIGITS:
+        is_found, found = _rounded_by_tens(given, digits)
+        rounded[is_found] = found[is_found]
+        is_text &= ~is_found
+    rounded[is_text] = [float(f"{value:.{digits}g}") for value in given[is_text].tolist()]
+    return rounded.reshape(values.shape) + 0.0
+
+
+def _rounded_by_tens(values: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Round by powers of ten; marks the numbers that come out as text would give them.
+
+    Powers of ten up to the 22nd are exact, so that one product and one quotient round as text does,
+    unless what is left lies so close to one half that the product decides.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decimals = digits - 1 - np.floor(np.log10(np.abs(values)))
+        is_found = np.abs(decimals) < len(_TENS)
+        power = _TENS[np.where(is_found, np.abs(decimals), 0).astype(np.int64)]
+        scaled = np.where(decimals >= 0, values * power, values / power)
+        whole = np.rint(scaled)
+        is_found &= np.abs(np.abs(scaled - whole) - 0.5) > 1e-15 * np.abs(scaled)
+        return is_found, np.where(decimals >= 0, whole / power, whole * power)
 
 
 def version_hash(*parts: Any, length: int = 12) -> str:

@@ -34,6 +34,23 @@ def test_rounding_twice_changes_nothing_and_moves_by_at_most_half_a_digit(value)
     assert abs(once - value) <= 1e-11 * abs(value)
 
 
+@pytest.mark.parametrize("digits", [1, 6, 12])
+def test_many_numbers_are_rounded_as_text_rounds_them(digits):
+    rng = np.random.default_rng(digits)
+    powers = 10.0 ** np.arange(-300, 300)
+    halves = (rng.integers(0, 10**digits, 1000) + 0.5) / 10**digits
+    values = np.concatenate(
+        [
+            rng.normal(size=1000) * 10.0 ** rng.integers(-40, 40, 1000),
+            *(halves, -halves, np.nextafter(halves, 1), halves * 1e6),
+            *(powers, np.nextafter(powers, 0), np.nextafter(powers, np.inf)),
+            [0.0, 5e-324, np.finfo(float).max],
+        ]
+    )
+    expected = [float(f"{value:.{digits}g}") for value in values]
+    np.testing.assert_array_equal(tables.round_significant(values, digits), expected)
+
+
 def test_rounding_keeps_shape_nan_and_infinity_and_drops_the_sign_of_zero():
     rounded = tables.round_significant([[0.1 + 0.2, np.nan], [-np.inf, -0.0]])
     np.testing.assert_array_equal(rounded, [[0.3, np.nan], [-np.inf, 0.0]])

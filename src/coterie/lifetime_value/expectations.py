@@ -398,10 +398,6 @@ def _table(date: np.datetime64, horizons: list[int], rows: Mapping[str, Any]) ->
     """Put states, horizons and levels below each other."""
     state_count = len(rows["repeat_count"])
     each = len(horizons) * LEVEL_COUNT
-    quantiles = rows["value_quantile"].ravel()
-    # Most are 0, and rounding reads and writes each as text.
-    is_some = quantiles > 0
-    quantiles[is_some] = tables.round_significant(quantiles[is_some], QUANTILE_DIGITS)
     columns = {
         "as_of_date": np.full(state_count * each, date),
         "repeat_count": np.repeat(rows["repeat_count"].astype(np.int64), each),
