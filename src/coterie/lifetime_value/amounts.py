@@ -286,6 +286,10 @@ class NbdAmount:
             spend = self._gamma_gamma().expected_spend(rows.states[:, 0], rows.mean_spend)
         return self._purchases().probability_alive(rows.states) * orders * spend
 
+    def amount(self, rows: CustomerRows) -> np.ndarray:
+        """Give the expected amount in the horizon, shape (n,)."""
+        return self.level * self.expected_amount(rows, self.horizon_days)
+
     def predict(self, rows: CustomerRows) -> NbdPrediction:
         """Predict customers with an order, by state as SQL looks them up."""
         states, place = np.unique(_rounded_states(rows), axis=0, return_inverse=True)
@@ -311,7 +315,7 @@ class NbdAmount:
         return NbdPrediction(
             alive=self._purchases().probability_alive(rows.states),
             no_order_alive=found("no_order_probability_alive")[:, 0],
-            amount=self.level * self.expected_amount(rows, self.horizon_days),
+            amount=self.amount(rows),
             quantiles=found("value_quantile"),
             unit=self.level * unit,
         )
@@ -427,9 +431,10 @@ class ValueModel:
         """Predict customers with an order, without their cohort; nothing where no part is known."""
         found, parts = {}, []
         if self.nbd is not None:
-            nbd = self.nbd.predict(rows)
-            found["nbd_amount"] = nbd.mean()
-            parts.append((1 - self.additive_share, 1.0, nbd))
+            found["nbd_amount"] = self.nbd.amount(rows)
+            # A part without a share has no say.
+            if self.additive_share < 1:
+                parts.append((1 - self.additive_share, 1.0, self.nbd.predict(rows)))
         # Amounts that were learned beside what the purchase model expects are none without it.
         if self.additive is not None and (self.nbd is not None or self.additive.spend_slope == 0):
             expected = None
@@ -439,7 +444,6 @@ class ValueModel:
             scale = self._scale(rows, additive.mean(), found.get("nbd_amount"))
             found["additive_amount"] = scale * additive.mean()
             parts.append((self.additive_share, scale, additive))
-        # A part without a share has no say, but where it is the only one.
         parts = [part for part in parts if part[0] > 0]
         if not parts:
             return found
