@@ -85,7 +85,8 @@ class _AdditiveEstimator(BaseEstimator, ABC):
         if self.parts not in PARTS:
             raise ValueError(f"parts is {self.parts!r}; choose one of {', '.join(PARTS)}.")
         counts = weight > 0
-        X, target, weight = X[counts], target[counts], weight[counts]
+        if not counts.all():
+            X, target, weight = X[counts], target[counts], weight[counts]
         if self.bin_edges is None:
             binner = FeatureBinner(n_bins=self.n_bins).fit(X, sample_weight=weight)
             self.bin_edges_ = binner.bin_edges_
@@ -779,8 +780,13 @@ class _SplineDesign:
         knots = np.linspace(0, 1, n_knots)[:, np.newaxis]
         splines = SplineTransformer(knots=knots, n_knots=n_knots, degree=degree).fit(knots)
         share = columns.sums(weight) / weight.sum()
+        shares = np.split(share, columns.offsets[1:-1])
+        ranks = [_mean_ranks(share) for share in shares]
+        # All features at once, as each call checks its input at length.
+        values = splines.transform(np.concatenate(ranks)[:, np.newaxis])
+        values = np.split(values, np.cumsum([len(rank) for rank in ranks])[:-1])
         self._blocks = [
-            _basis_columns(share[start:stop], splines) for start, stop in pairwise(columns.offsets)
+            _basis_columns(share, value) for share, value in zip(shares, values, strict=True)
         ]
         self.basis = block_diag(self._blocks, format="csr")
 
@@ -813,18 +819,27 @@ class _SplineDesign:
         return np.concatenate([[residuals.sum()], sums])
 
 
-def _basis_columns(share: np.ndarray, splines: SplineTransformer) -> np.ndarray:
-    """Give the columns of the bins of one feature; none where one bin holds all rows."""
+def _mean_ranks(share: np.ndarray) -> np.ndarray:
+    """Give the mean rank, from 0 to 1, of the rows of each bin of a feature but bin 0.
+
+    An empty bin lies between its neighbours.
+    """
     filled = np.flatnonzero(share[1:])
+    present = share[1:] / max(share[1:].sum(), np.finfo(float).tiny)
+    rank = np.cumsum(present) - present / 2
+    return np.interp(np.arange(len(rank)), filled, rank[filled]) if len(filled) else rank
+
+
+def _basis_columns(share: np.ndarray, splines: np.ndarray) -> np.ndarray:
+    """Give the columns of the bins of one feature; none where one bin holds all rows.
+
+    `splines` holds those of the bins but bin 0.
+    """
     if np.count_nonzero(share) < 2:
         return np.zeros((len(share), 0))
     columns = np.zeros((len(share), 0))
-    if len(filled) > 1:
-        present = share[1:] / share[1:].sum()
-        rank = np.cumsum(present) - present / 2
-        rank = np.interp(np.arange(len(rank)), filled, rank[filled])
-        columns = np.zeros((len(share), splines.n_features_out_))
-        columns[1:] = splines.transform(rank[:, np.newaxis])
+    if np.count_nonzero(share[1:]) > 1:
+        columns = np.vstack([np.zeros(splines.shape[1]), splines])
     if share[0] > 0:
         columns = np.column_stack([columns, np.arange(len(share)) == 0])
     return columns

@@ -145,11 +145,10 @@ class OneHotBins:
         """
         sizes = np.diff(self.offsets)
         bins, values = self.bins[position:, ::step], values[::step]
-        first = bins[0].astype(np.int64)
+        widest = sizes[position:].max()
+        first = bins[0].astype(np.int64) * widest
         found = []
         for feature, size in zip(bins, sizes[position:], strict=True):
-            pairs = np.bincount(
-                first * size + feature, weights=values, minlength=sizes[position] * size
-            )
-            found.append(pairs.reshape(sizes[position], size))
+            pairs = np.bincount(first + feature, weights=values, minlength=sizes[position] * widest)
+            found.append(pairs.reshape(sizes[position], widest)[:, :size])
         return np.hstack(found)

@@ -573,21 +573,49 @@ class Shop:
             (self.learned_horizon(horizon_days, date), date) for horizon_days, date in wanted
         )
         learnable = [(h, date) for h, date in learnable if self.can_learn(rows, h, date)]
-        fits = in_parallel((self._fit_additive, rows, h, date, bin_edges) for h, date in learnable)
+        # Of a past date the same was expected, whatever date learns from it.
+        newest = {
+            horizon_days: max(d for h, d in learnable if h == horizon_days)
+            for horizon_days, _ in learnable
+        }
+        expected = {h: self._expected(rows, h, date) for h, date in newest.items()}
+        fits = in_parallel(
+            (self._fit_additive, rows, expected[h], h, date, bin_edges) for h, date in learnable
+        )
         additive = dict(zip(learnable, fits, strict=True))
         return [self._model(rows, horizon_days, date, additive) for horizon_days, date in wanted]
 
-    def _fit_additive(
-        self, rows: CustomerRows, horizon_days: int, date: Any, bin_edges: list[np.ndarray] | None
-    ) -> AdditiveAmount:
-        closed = rows.take(rows.is_closed_by(date, horizon_days))
-        expected = np.full(len(closed.origin), np.nan)
-        for origin in np.unique(closed.origin):
+    def _expected(self, rows: CustomerRows, horizon_days: int, date: Any) -> np.ndarray:
+        """Give what the purchase model expected of rows whose window had ended by a date.
+
+        NaN where it was not known, shape (n,).
+        """
+        is_closed = rows.is_closed_by(date, horizon_days)
+        expected = np.full(len(is_closed), np.nan)
+        for origin in np.unique(rows.origin[is_closed]):
             nbd = self.nbd(horizon_days, origin)
             if nbd is not None:
-                mask = closed.origin == origin
-                expected[mask] = nbd.expected_amount(closed.take(mask), horizon_days)
-        return AdditiveAmount.fit(closed, expected, horizon_days, date, self.learner, bin_edges)
+                mask = is_closed & (rows.origin == origin)
+                expected[mask] = nbd.expected_amount(rows.take(mask), horizon_days)
+        return expected
+
+    def _fit_additive(
+        self,
+        rows: CustomerRows,
+        expected: np.ndarray,
+        horizon_days: int,
+        date: Any,
+        bin_edges: list[np.ndarray] | None,
+    ) -> AdditiveAmount:
+        is_closed = rows.is_closed_by(date, horizon_days)
+        return AdditiveAmount.fit(
+            rows.take(is_closed),
+            expected[is_closed],
+            horizon_days,
+            date,
+            self.learner,
+            bin_edges,
+        )
 
     def _model(
         self,
