@@ -30,7 +30,6 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.binning import (
@@ -42,6 +41,7 @@ from coterie.binning import (
 )
 from coterie.boosting import AdditiveBoosting, LogLoss, Loss, SquaredError
 from coterie.onehot import OneHotBins
+from coterie.threads import one_thread
 
 PARTS = ("blend", "boosting", "spline")
 
@@ -70,7 +70,7 @@ class _AdditiveEstimator(BaseEstimator, ABC):
         columns, target, weight = self._prepare(X, target, weight)
         found = []
         # One thread: sums over rows would differ in their last bits from count to count.
-        with threadpool_limits(1):
+        with one_thread():
             if self.parts != "spline":
                 found += self._boosted_stages(columns, target, weight, [self.max_iter])
             if self.parts != "boosting":
@@ -167,7 +167,7 @@ class _AdditiveEstimator(BaseEstimator, ABC):
         columns, target, weight = trial._prepare(X, target, checked_weights(sample_weight, len(X)))
         late_bins = bin_values(X_late, trial.bin_edges_)
         losses = {}
-        with threadpool_limits(1):
+        with one_thread():
             bin_weight = columns.sums(weight)
             others = []
             if trial.parts == "blend":

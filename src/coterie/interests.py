@@ -24,9 +24,9 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
+from coterie.threads import one_thread
 
 logger = logging.getLogger("coterie")
 
@@ -147,7 +147,7 @@ def factorise(X: sparse.csr_matrix, topic_count: int) -> tuple[np.ndarray, np.nd
     components : ndarray of float64, shape (k, t)
         Rows of length 1; a topic that died out is left out.
     """
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         # Whether topics last is measured by refits: a search that is cut short shows there.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = NMF(topic_count, init="nndsvda", tol=1e-5, max_iter=1_000, random_state=SEED)
@@ -231,7 +231,7 @@ def score_weights(components: np.ndarray) -> np.ndarray:
     ndarray of float64, shape (k, t)
         Weights of either sign.
     """
-    with threadpool_limits(1):
+    with one_thread():
         return np.linalg.pinv(components).T
 
 

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 from joblib import Parallel, delayed
 from scipy.special import logit
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.additive import WEIGHT_DECIMALS, AdditiveClassifier, AdditiveRegressor
 from coterie.binning import FeatureBinner, bin_values, newest_bin_set
+from coterie.threads import one_thread
 
 logger = logging.getLogger("coterie")
 
@@ -351,7 +351,7 @@ def in_parallel(calls: Iterable[tuple]) -> list:
 
     Each fit runs under one thread by itself, so that its result does not depend on how many run.
     """
-    with threadpool_limits(1):
+    with one_thread():
         return Parallel(n_jobs=-1, prefer="threads")(
             delayed(function)(*arguments) for function, *arguments in calls
         )

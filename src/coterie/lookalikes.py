@@ -23,13 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import rankdata
 from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.additive import WEIGHT_DECIMALS, AdditiveClassifier
 from coterie.binning import FeatureBinner, bin_values
 from coterie.learning import in_parallel
 from coterie.segmentation import CustomerSegmenter, signed_log1p
+from coterie.threads import one_thread
 
 logger = logging.getLogger("coterie")
 
@@ -342,7 +342,7 @@ def fit_lookalikes(
     if not background.num_rows:
         background = first
     matrix = tables.feature_matrix(background, learner.features)
-    with threadpool_limits(1):
+    with one_thread():
         bin_edges = FeatureBinner(n_bins=learner.n_bins).fit(matrix).bin_edges_
         location, scale = _location_and_scale(background, learner)
     limits = [_limits(column) for column in matrix.T]

@@ -512,7 +512,8 @@ def _read_rows(
 ) -> LabelledRows:
     """Read the labelled rows of one model, sorted by origin and customer.
 
-    A feature that the model leaves out has no values, so that it weighs 0 in every bin.
+    A feature that the model leaves out has no values, so that it weighs 0 in every bin. Read with
+    RFM cells, rows are for tests, whose table needs no features.
     """
     name = "the training rows"
     optional = [NBD_COLUMN] if NBD_COLUMN in training_rows.column_names else []
@@ -541,6 +542,8 @@ def _read_rows(
         nbd = tables.feature_matrix(rows, [NBD_COLUMN])[:, 0]
         if ((nbd < 0) | (nbd > 1)).any():
             raise ValueError(f"the column {NBD_COLUMN} of {model_name} lies outside 0 to 1.")
+    if with_rfm_cell:
+        rows = rows.select(["as_of_date", "customer_id", "outcome", "rfm_cell"])
     return LabelledRows(
         table=rows,
         origin=tables.date_array(rows["as_of_date"]),

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 from scipy.special import betainc, betaincinv, betaln, expit, polygamma, psi
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.lifetime_value.purchases import FAMILIES, MEAN_ROUNDING_WEEKS, PARAMETERS
 from coterie.lifetime_value.spend import GAMMA_GAMMA_PARAMETERS, GammaGamma
+from coterie.threads import one_thread
 
 STATE_EXPECTATIONS_SCHEMA = pa.schema(
     [
@@ -120,7 +120,7 @@ def state_expectations(
     )
 
     parts = []
-    with threadpool_limits(1):
+    with one_thread():
         for date in np.unique(dates):
             found = _newest(purchases, date.item())
             if found is None:

@@ -15,9 +15,9 @@ from scipy.optimize import minimize
 from scipy.special import gammaln, psi
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
+from coterie.threads import one_thread
 
 # The search runs from this many of the starts, the most likely.
 START_COUNT = 3
@@ -111,7 +111,7 @@ class MaximumLikelihoodModel(BaseEstimator):
             As `score_samples` reads them.
         weight : ndarray of float64, shape (n,)
         """
-        with threadpool_limits(1):
+        with one_thread():
             search = Search(likelihood, log_bounds, self.max_iter)
             found = search.run()
             self.covariance_ = search.covariance(found) / weight.sum()

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.quality import DRAW_COUNT, POOLED, centred_interval, draw_weights, rounded
+from coterie.threads import one_thread
 
 logger = logging.getLogger("coterie")
 
@@ -117,7 +117,7 @@ def value_metrics(
                 "model_version": model_version,
                 **round_.names,
             }
-            with threadpool_limits(1):
+            with one_thread():
                 rows += [key | row for row in round_.measured(list(key.values()), draw_count)]
         logger.info("%s: %d draws of customers for the metrics", model_version, draw_count)
     names = VALUE_METRICS_SCHEMA.names

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.metrics import adjusted_rand_score, silhouette_score
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.segmentation.clusters import Clusters, bounded_rows, repeated_rows
@@ -21,6 +20,7 @@ from coterie.segmentation.definitions import (
     stored_definitions,
 )
 from coterie.segmentation.segmenter import CustomerSegmenter, distinct_rows, refitted_on
+from coterie.threads import one_thread
 
 SEGMENTATION_QUALITY_SCHEMA = pa.schema(
     [
@@ -85,7 +85,7 @@ def bootstrap_agreement(
     customers = repeated_rows(np.arange(len(rows)), counts, REFIT_ROWS)
     labels = segmenter.assign(rows)[customers]
     agreement = []
-    with threadpool_limits(1):
+    with one_thread():
         for number in range(refit_count):
             rng = np.random.default_rng([11, number])
             drawn = rng.multinomial(total, counts / counts.sum())
@@ -136,7 +136,7 @@ def silhouette(columns: np.ndarray, labels: np.ndarray) -> tuple[float | None, i
     columns, labels = columns[step], labels[step]
     if not 2 <= len(np.unique(labels)) < len(labels):
         return None, len(labels)
-    with threadpool_limits(1):
+    with one_thread():
         return float(tables.round_significant(silhouette_score(columns, labels), 9)), len(labels)
 
 

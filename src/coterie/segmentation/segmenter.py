@@ -14,11 +14,11 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from coterie import tables
 from coterie.segmentation import clusters, scaling
 from coterie.segmentation.clusters import ALGORITHMS, ELBOW_CLUSTERS, Clusters
+from coterie.threads import one_thread
 
 # Digits to which scores are compared: sums of the same terms in another order are ties.
 SCORE_DIGITS = 9
@@ -221,7 +221,7 @@ class CustomerSegmenter(
         last = max(last, self.max_clusters)
         columns = self._columns(rows) * self._column_weights()
         columns, counts = _merged(np.round(columns, 7), counts)
-        with threadpool_limits(1):
+        with one_thread():
             curve = clusters.inertia_curve(columns, counts, last)
         curve = curve[first - 1 : ELBOW_CLUSTERS[1]]
         heights = clusters.elbow_heights(curve)
@@ -346,7 +346,7 @@ class CustomerSegmenter(
     ) -> Clusters:
         # Rows closer than k-means can tell apart in double precision are one row.
         columns, counts = _merged(np.round(self._columns(rows), 7), counts)
-        with threadpool_limits(1):
+        with one_thread():
             return clusters.find_clusters(
                 columns,
                 counts,
