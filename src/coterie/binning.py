@@ -276,10 +276,11 @@ def fit_feature_bins(
     features = tables.read_setting(settings, "features", list)
     settings_hash = tables.read_setting(settings, "settings_hash", str)
     n_bins = tables.read_setting(settings, "n_bins", int, 32)
-    rows = _distinct_rows(training_rows, features)
-    if not _bins_are_due(stored, as_of_date, settings_hash, rows.num_rows, settings):
+    row_count = _distinct_row_count(training_rows, features)
+    if not _bins_are_due(stored, as_of_date, settings_hash, row_count, settings):
         return empty
 
+    rows = _distinct_rows(training_rows, features)
     matrix = tables.feature_matrix(rows, features)
     binner = FeatureBinner(n_bins=n_bins).fit(matrix)
     bins = bin_values(matrix, binner.bin_edges_)
@@ -377,10 +378,18 @@ def bin_set_edges(bin_set: pa.Table, features: Sequence[str]) -> list[np.ndarray
     return edges
 
 
+def _distinct_row_count(training_rows: pa.Table, features: Sequence[str]) -> int:
+    """Count the rows of `_distinct_rows`, without sorting any."""
+    key = ["as_of_date", "customer_id"]
+    tables.require_columns(training_rows, [*key, *features], "the training rows")
+    rows = training_rows.select(key)
+    rows = rows.set_column(0, "as_of_date", rows["as_of_date"].cast(pa.date32()))
+    return rows.group_by(key).aggregate([]).num_rows
+
+
 def _distinct_rows(training_rows: pa.Table, features: Sequence[str]) -> pa.Table:
     """Keep one row of each date and customer, sorted by them."""
     key = ["as_of_date", "customer_id"]
-    tables.require_columns(training_rows, [*key, *features], "the training rows")
     rows = training_rows.select([*key, *features])
     rows = rows.set_column(0, "as_of_date", rows["as_of_date"].cast(pa.date32()))
     rows = rows.set_column(1, "customer_id", rows["customer_id"].cast(pa.string()))
