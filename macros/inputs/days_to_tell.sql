@@ -40,6 +40,25 @@
 {%- endmacro %}
 
 
+{#
+    One row for each day that is told anew: the day and no customer, with NULL in the columns of
+    `columns`. As in `marks_of_days`, the strategy deletes these days and drops the marks, so that
+    days are decided once a build, and one that has lost all its rows is told, too.
+#}
+{% macro marks_of_customer_days(columns) %}
+    select
+        cast(null as string) as customer_id,
+        days_to_tell.happened_on,
+        cast(null as date) as known_on,
+        {%- for name, type in columns.items() %}
+        cast(null as {{ type }}) as {{ name }},
+        {%- endfor %}
+        {{ coterie.input_settings_hash() }} as input_settings_hash
+
+    from days_to_tell
+{%- endmacro %}
+
+
 {# How much later a held row became known. #}
 {% macro held_lag() %}
     {{- coterie.days_between("happened_on", "known_on") -}}

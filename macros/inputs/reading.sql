@@ -134,15 +134,18 @@
     the remedy. Held rows carry `input_settings_hash`.
 
     `incremental_predicates` names the column with the time or day of a row; its days are those of
-    the marks among the new rows. `customer_days` and an input beside it stand for the days that
-    these tell of: names, because a configuration is rendered before relations have theirs.
+    the marks among the new rows. `customer_days` beside it says that the model is one of days of
+    customers, whose marks are the rows of no customer.
 #}
 {% macro get_incremental_replace_days_sql(arg_dict) %}
     {% set target = arg_dict["target_relation"] %}
     {% set new_rows = arg_dict["temp_relation"] %}
     {% set key = arg_dict["unique_key"] %}
     {% set time_column = arg_dict["incremental_predicates"][0] %}
-    {% set input = arg_dict["incremental_predicates"][1] if arg_dict["incremental_predicates"] | length > 1 %}
+    {% set is_mark = "rejection_rule is not distinct from '" ~ coterie.day_mark() ~ "'" %}
+    {% if "customer_days" in arg_dict["incremental_predicates"] %}
+        {% set is_mark = "customer_id is null" %}
+    {% endif %}
     {% set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) %}
     {# An empty run must not forget anything. #}
     {% if not flags.EMPTY %}
@@ -153,14 +156,10 @@
     delete from {{ target }}
     where
         {{ time_column }} is null
-        {%- if input == "customer_days" %}
-        or {{ time_column }} in ({{ coterie.days_to_tell(arg_dict["incremental_predicates"][2]) }})
-        {%- else %}
         or cast({{ time_column }} as date) in (
             select cast({{ time_column }} as date) from {{ new_rows }}
-            where rejection_rule = '{{ coterie.day_mark() }}'
+            where {{ is_mark }}
         )
-        {%- endif %}
         {%- if key %}
         or {{ key }} in (select {{ key }} from {{ new_rows }} where {{ key }} is not null)
         {%- endif %};
@@ -168,9 +167,7 @@
     insert into {{ target }} ({{ columns }})
     (
         select {{ columns }} from {{ new_rows }}
-        {%- if input != "customer_days" %}
-        where rejection_rule is distinct from '{{ coterie.day_mark() }}'
-        {%- endif %}
+        where not ({{ is_mark }})
     )
     {% else %}
     select 1 as nothing_to_do

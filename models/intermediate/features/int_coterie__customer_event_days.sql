@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['happened_on', 'customer_days', 'events'],
+    incremental_predicates=['happened_on', 'customer_days'],
     on_schema_change='fail'
 ) }}
 
@@ -76,21 +76,6 @@ shared_keys as (
 
 ),
 
-marked_visits as (
-
-    select
-        visits.*,
-        shared_keys.key_hash is not null as is_shared
-
-    from visits
-
-    left join shared_keys
-        on
-            {{ coterie.row_hash(['visits.customer_id', 'visits.happened_on', 'visits.known_on']) }}
-            = shared_keys.key_hash
-
-),
-
 shared_sessions as (
 
     -- Whoever logs in on the way, or comes back on another device, is still in one session.
@@ -104,9 +89,11 @@ shared_sessions as (
         sum(cart_count) as cart_count,
         sum(checkout_count) as checkout_count
 
-    from marked_visits
+    from visits
 
-    where is_shared
+    where
+        {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+        in (select shared_keys.key_hash from shared_keys)
 
     group by customer_id, happened_on, known_on, session_hash
 
@@ -144,9 +131,11 @@ event_days as (
         cart_count,
         checkout_count
 
-    from marked_visits
+    from visits
 
-    where not is_shared
+    where
+        {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+        not in (select shared_keys.key_hash from shared_keys)
 
 ),
 
@@ -166,3 +155,9 @@ customer_event_days as (
 )
 
 select * from customer_event_days
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_customer_days(coterie.event_day_columns()) }}
+{% endif %}

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['happened_on', 'customer_days', 'messages'],
+    incremental_predicates=['happened_on', 'customer_days'],
     on_schema_change='fail'
 ) }}
 
@@ -109,3 +109,9 @@ customer_message_days as (
 )
 
 select * from customer_message_days
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_customer_days(coterie.message_day_columns()) }}
+{% endif %}

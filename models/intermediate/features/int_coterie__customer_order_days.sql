@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_days',
-    incremental_predicates=['happened_on', 'customer_days', 'orders'],
+    incremental_predicates=['happened_on', 'customer_days'],
     on_schema_change='fail'
 ) }}
 
@@ -188,22 +188,6 @@ shared_keys as (
 
 ),
 
-marked_rows as (
-
-    select
-        order_rows.*,
-        shared_keys.key_hash is not null as is_shared
-
-    from order_rows
-
-    left join shared_keys
-        on
-            {{ coterie.row_hash(
-                ['order_rows.customer_id', 'order_rows.happened_on', 'order_rows.known_on']
-            ) }} = shared_keys.key_hash
-
-),
-
 order_days as (
 
     select
@@ -214,9 +198,11 @@ order_days as (
         {%- endfor %}
         known_on
 
-    from marked_rows
+    from order_rows
 
-    where is_shared
+    where
+        {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+        in (select shared_keys.key_hash from shared_keys)
 
     group by customer_id, happened_on, known_on
 
@@ -230,9 +216,11 @@ order_days as (
         {%- endfor %}
         known_on
 
-    from marked_rows
+    from order_rows
 
-    where not is_shared
+    where
+        {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+        not in (select shared_keys.key_hash from shared_keys)
 
 ),
 
@@ -252,3 +240,9 @@ customer_order_days as (
 )
 
 select * from customer_order_days
+{% if is_incremental() %}
+
+union all
+
+{{ coterie.marks_of_customer_days(coterie.order_day_columns()) }}
+{% endif %}
