@@ -1,4 +1,4 @@
-{% set day_age = coterie.days_between('happened_on', 'as_of_date') %}
+{% set day_age = coterie.days_between('customer_days.happened_on', 'customer_as_of_dates.as_of_date') %}
 
 {# A test order leaves a day of nothing, which says no more than that the customer is there. #}
 {% set tells_of_orders %}
@@ -30,10 +30,8 @@ corrections as (
     select
         customer_as_of_dates.pair_number,
         customer_days.happened_on,
-        {%- for name in coterie.order_day_columns() %}
-        sum(customer_days.{{ name }}) as {{ name }},
-        {%- endfor %}
-        max(customer_days.known_on) as newest_known_on
+        cast(sum(customer_days.order_count) as integer) as order_count,
+        cast(sum(customer_days.net_amount) as decimal(18, 2)) as net_amount
 
     from customer_as_of_dates
 
@@ -50,19 +48,16 @@ corrections as (
 
 ),
 
-order_days as (
+valid_days as (
 
-    -- The orders of a day as they were known before the date. A day is corrected only where it has
-    -- a row of its own, so that nothing is lost by the join, and nothing need be grouped.
+    -- The days on which an order stands, as was known before the date. A day is corrected only where
+    -- it has a row of its own, so that nothing is lost by the join, and nothing need be grouped.
     select
         customer_as_of_dates.pair_number,
-        customer_as_of_dates.as_of_date,
         customer_days.happened_on,
-        {%- for name, type in coterie.order_day_columns().items() %}
-        cast(customer_days.{{ name }} + coalesce(corrections.{{ name }}, 0) as {{ type }})
-            as {{ name }},
-        {%- endfor %}
-        coalesce(corrections.newest_known_on, customer_days.known_on) as newest_known_on
+        cast(
+            customer_days.net_amount + coalesce(corrections.net_amount, 0) as decimal(18, 2)
+        ) as net_amount
 
     from customer_as_of_dates
 
@@ -78,26 +73,61 @@ order_days as (
 
     where
         customer_days.known_on = customer_days.happened_on
-        and {{ tells_of_orders }}
+        and customer_days.order_count + coalesce(corrections.order_count, 0) > 0
 
 ),
 
 day_gaps as (
 
-    -- Days on which no order stands come first, so that they part no two that hold one.
+    -- A window sorts whole rows: these have no more columns than are needed.
     select
-        *,
-        {{ day_age }} as days_ago,
-        order_count > 0 as is_valid,
-        case
-            when order_count > 0
-                then lag(case when order_count > 0 then happened_on end) over (
-                    partition by pair_number
-                    order by case when order_count > 0 then 1 else 0 end, happened_on
-                )
-        end as previous_ordered_on
+        pair_number,
+        happened_on,
+        net_amount,
+        lag(happened_on) over (partition by pair_number order by happened_on)
+            as previous_ordered_on
 
-    from order_days
+    from valid_days
+
+),
+
+day_totals as (
+
+    select
+        pair_number,
+        min(happened_on) as first_ordered_on,
+        max(happened_on) as last_ordered_on,
+        max({{ coterie.days_between('previous_ordered_on', 'happened_on') }}) as max_gap_days,
+        count(*) as order_day_count,
+        max_by(net_amount, happened_on) as last_net_amount,
+        min_by(net_amount, happened_on) as first_net_amount
+
+    from day_gaps
+
+    group by pair_number
+
+),
+
+order_days as (
+
+    -- A correction is a row of its own, and is added to what it corrects.
+    select
+        customer_as_of_dates.pair_number,
+        customer_days.known_on,
+        customer_days.happened_on,
+        {%- for name in coterie.order_day_columns() %}
+        customer_days.{{ name }},
+        {%- endfor %}
+        {{ day_age }} as days_ago
+
+    from customer_as_of_dates
+
+    inner join {{ ref('int_coterie__customer_order_days') }} as customer_days
+        on
+            customer_as_of_dates.customer_id = customer_days.customer_id
+            and customer_as_of_dates.as_of_date > customer_days.known_on
+
+    where {{ tells_of_orders }}
 
 ),
 
@@ -105,11 +135,7 @@ totals as (
 
     select
         pair_number,
-        max(newest_known_on) as newest_known_on,
-        max(case when is_valid then days_ago end) as days_since_first_order,
-        min(case when is_valid then days_ago end) as days_since_last_order,
-        max({{ coterie.days_between('previous_ordered_on', 'happened_on') }}) as max_gap_days,
-        count(case when is_valid then 1 end) as order_day_count,
+        max(known_on) as newest_known_on,
         sum(order_count) as order_count,
         sum(case when days_ago <= 30 then order_count else 0 end) as order_count_30d,
         sum(case when days_ago <= 90 then order_count else 0 end) as order_count_90d,
@@ -125,8 +151,6 @@ totals as (
         sum(case when days_ago <= 365 then net_amount else 0 end) as net_amount_365d,
         sum(case when days_ago <= {{ coterie.rfm_lookback_days() }} then net_amount else 0 end)
             as net_amount_lookback,
-        max_by(net_amount, case when is_valid then happened_on end) as last_net_amount,
-        min_by(net_amount, case when is_valid then happened_on end) as first_net_amount,
         sum(refund_amount) as refund_amount,
         sum(discount_amount) as discount_amount,
         sum(placed_order_count) as placed_order_count,
@@ -143,7 +167,7 @@ totals as (
         sum(item_count) as item_count,
         sum(lined_order_count) as lined_order_count
 
-    from day_gaps
+    from order_days
 
     group by pair_number
 
@@ -154,12 +178,23 @@ customer_totals as (
     select
         totals.*,
         customer_as_of_dates.as_of_date,
-        customer_as_of_dates.customer_id
+        customer_as_of_dates.customer_id,
+        {{ coterie.days_between('day_totals.first_ordered_on', 'customer_as_of_dates.as_of_date') }}
+            as days_since_first_order,
+        {{ coterie.days_between('day_totals.last_ordered_on', 'customer_as_of_dates.as_of_date') }}
+            as days_since_last_order,
+        day_totals.max_gap_days,
+        coalesce(day_totals.order_day_count, 0) as order_day_count,
+        day_totals.last_net_amount,
+        day_totals.first_net_amount
 
     from totals
 
     inner join customer_as_of_dates
         on totals.pair_number = customer_as_of_dates.pair_number
+
+    left join day_totals
+        on totals.pair_number = day_totals.pair_number
 
 ),
 
