@@ -57,7 +57,8 @@ segments_of_sets as (
 
 valid_orders as (
 
-    -- An order without a time of day stands at midnight.
+    -- An order without a time of day stands at midnight. By its time, not its day, older blocks of
+    -- orders can be left unread.
     select
         member_keys.customer_number,
         member_keys.segment_set,
@@ -76,7 +77,7 @@ valid_orders as (
     cross join as_of
 
     where
-        orders.ordered_on
+        orders.ordered_at
         >= {{ coterie.days_after('as_of.as_of_date', -coterie.rfm_lookback_days()) }}
         and {{ coterie.is_valid_order_as_of('as_of.as_of_date') }}
 

@@ -8,6 +8,8 @@ as_of as (
 
 valid_orders as (
 
+    -- The time itself is compared with the first day, not the day of it, so that older blocks of
+    -- orders are never read.
     select
         orders.order_id,
         orders.customer_id
@@ -18,7 +20,7 @@ valid_orders as (
 
     where
         orders.customer_id is not null
-        and orders.ordered_on
+        and orders.ordered_at
         >= {{ coterie.days_after('as_of.as_of_date', -coterie.rfm_lookback_days()) }}
         and {{ coterie.is_valid_order_as_of('as_of.as_of_date') }}
 

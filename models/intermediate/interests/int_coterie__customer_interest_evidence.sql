@@ -31,6 +31,7 @@ product_topics as (
 
 orders as (
 
+    -- By their time, not their day, older blocks of orders can be left unread.
     select
         orders.order_id,
         orders.customer_id,
@@ -42,7 +43,7 @@ orders as (
 
     where
         orders.customer_id is not null
-        and orders.ordered_on >= as_of.orders_from
+        and orders.ordered_at >= as_of.orders_from
         and {{ coterie.is_valid_order_as_of('as_of.as_of_date') }}
 
 ),
