@@ -6,7 +6,7 @@ customer_as_of_dates as (
     select
         as_of_date,
         customer_id,
-        row_number() over (order by as_of_date, customer_id) as pair_number
+        cast(row_number() over (order by as_of_date, customer_id) as integer) as pair_number
 
     from {{ ref('int_coterie__customer_as_of_dates') }}
 
@@ -73,7 +73,7 @@ channel_mixes as (
 products as (
 
     select
-        product_id,
+        {{ coterie.row_hash(['product_id']) }} as product_hash,
         category
 
     from {{ ref('int_coterie__products') }}
@@ -82,10 +82,10 @@ products as (
 
 product_totals as (
 
-    -- Orders are told apart by a hash of 64 bits, because texts would cost twice as much.
+    -- Orders and products are told apart by hashes of 64 bits, because texts cost more.
     select
         valid_orders.pair_number,
-        order_lines.product_id,
+        {{ coterie.row_hash(['order_lines.product_id']) }} as product_hash,
         min(valid_orders.order_hash) != max(valid_orders.order_hash) as is_bought_again,
         sum(order_lines.line_amount) as line_amount
 
@@ -94,7 +94,7 @@ product_totals as (
     inner join valid_orders
         on order_lines.order_id = valid_orders.order_id
 
-    group by valid_orders.pair_number, order_lines.product_id
+    group by valid_orders.pair_number, {{ coterie.row_hash(['order_lines.product_id']) }}
 
 ),
 
@@ -111,7 +111,7 @@ category_totals as (
     from product_totals
 
     left join products
-        on product_totals.product_id = products.product_id
+        on product_totals.product_hash = products.product_hash
 
     group by product_totals.pair_number, products.category
 

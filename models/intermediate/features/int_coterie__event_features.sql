@@ -8,7 +8,7 @@ customer_as_of_dates as (
     select
         as_of_date,
         customer_id,
-        row_number() over (order by as_of_date, customer_id) as pair_number
+        cast(row_number() over (order by as_of_date, customer_id) as integer) as pair_number
 
     from {{ ref('int_coterie__customer_as_of_dates') }}
 
