@@ -1,4 +1,6 @@
-{% set day_age = coterie.days_between('customer_days.happened_on', 'customer_as_of_dates.as_of_date') %}
+{% set day_age = coterie.days_between(
+    'customer_days.happened_on', 'customer_as_of_dates.as_of_date'
+) %}
 
 {# A test order leaves a day of nothing, which says no more than that the customer is there. #}
 {% set tells_of_orders %}
@@ -50,8 +52,8 @@ corrections as (
 
 valid_days as (
 
-    -- The days on which an order stands, as was known before the date. A day is corrected only where
-    -- it has a row of its own, so that nothing is lost by the join, and nothing need be grouped.
+    -- The days on which an order stands, as was known before the date. A day is corrected only
+    -- where it has a row of its own: nothing is lost by the join, and nothing need be grouped.
     select
         customer_as_of_dates.pair_number,
         customer_days.happened_on,
