@@ -35,7 +35,7 @@ orders as (
         extract(hour from ordered_at) as ordered_hour,
         order_amount,
         discount_amount,
-        coupon_code,
+        coupon_code is not null as has_coupon,
         is_test,
         least(refund_amount, order_amount) as refund_amount,
         -- What became known of an order did so on its own day at the earliest.
@@ -162,7 +162,7 @@ order_rows as (
         kept_change * order_amount - refund_change as net_amount,
         refund_change as refund_amount,
         kept_change * discount_amount as discount_amount,
-        case when coupon_code is not null then valid_change else 0 end as coupon_order_count,
+        case when has_coupon then valid_change else 0 end as coupon_order_count,
         case when ordered_hour between 5 and 11 then valid_change else 0 end
             as morning_order_count,
         case when ordered_hour >= 18 then valid_change else 0 end as evening_order_count,
