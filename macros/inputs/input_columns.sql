@@ -199,14 +199,14 @@
 {#
     The rows of one key in a total order. The earliest by the input's own time stands, because a
     later copy cannot change what was known before it; of copies with the same time the one with
-    the newest state, by every other time, and at last by every other column.
+    the newest state, by every other time, and at last by every other of these columns.
 #}
-{% macro order_of_copies(input) %}
+{% macro order_of_copies(input, columns) %}
     {% set own_time = coterie.input_time(input) %}
     {% set own_times = ["input_rows." ~ own_time ~ " asc nulls last"] if own_time else [] %}
     {% set other_times = [] %}
     {% set others = [] %}
-    {% for name, spec in coterie.input_columns(input).items() %}
+    {% for name, spec in coterie.input_columns(input).items() if name in columns %}
         {% if name == own_time %}
         {% elif spec.startswith("timestamp") %}
             {% do other_times.append("input_rows." ~ name ~ " desc nulls last") %}

@@ -62,17 +62,19 @@ visits as (
 
 ),
 
-shared_keys as (
+hashed_keys as (
 
-    -- Nearly every session is alone on its customer's day, and to group them all would be most of
-    -- the work. Only what shares its hash with another is grouped: days that are alike always do.
     select {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }} as key_hash
 
     from visits
 
-    group by {{ coterie.row_hash(['customer_id', 'happened_on', 'known_on']) }}
+),
 
-    having count(*) > 1
+shared_keys as (
+
+    -- Nearly every session is alone on its customer's day, and to group them all would be most of
+    -- the work. Only what shares its hash with another is grouped: days that are alike always do.
+    {{ coterie.repeated_values('hashed_keys', 'key_hash') | trim }}
 
 ),
 

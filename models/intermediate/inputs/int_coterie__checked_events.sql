@@ -109,7 +109,8 @@ events as (
         end as event_kind
 
     from {{ coterie.checked_rows(
-        'events', 'recent_events' if is_incremental() else ref('stg_coterie__events')
+        'events', 'recent_events' if is_incremental() else ref('stg_coterie__events'),
+        ['event_id', 'occurred_at', 'event_type', 'customer_id', 'anonymous_id', 'session_id']
     ) }} as input_rows
 
     {% if is_incremental() %}
