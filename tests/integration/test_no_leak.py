@@ -150,8 +150,8 @@ LEAKS = {
         edits=(
             (
                 f"{FEATURES}/int_coterie__order_features.sql",
-                "customer_as_of_dates.as_of_date > customer_days.known_on\n\n    left join",
-                "customer_as_of_dates.as_of_date >= customer_days.known_on\n\n    left join",
+                "customer_as_of_dates.as_of_date > customer_days.known_on",
+                "customer_as_of_dates.as_of_date >= customer_days.known_on",
             ),
         ),
     ),
@@ -159,8 +159,8 @@ LEAKS = {
         edits=(
             (
                 f"{FEATURES}/int_coterie__order_features.sql",
-                "customer_as_of_dates.as_of_date > customer_days.known_on\n\n    where",
-                "customer_as_of_dates.as_of_date > customer_days.happened_on\n\n    where",
+                "customer_as_of_dates.as_of_date > customer_days.known_on",
+                "customer_as_of_dates.as_of_date > customer_days.happened_on",
             ),
         ),
     ),

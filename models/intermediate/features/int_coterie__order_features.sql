@@ -1,3 +1,5 @@
+{# One definition for all that is read: what became known later tells nothing. #}
+{% set is_known_before = 'customer_as_of_dates.as_of_date > customer_days.known_on' %}
 {% set day_age = coterie.days_between(
     'customer_days.happened_on', 'customer_as_of_dates.as_of_date'
 ) %}
@@ -40,7 +42,7 @@ corrections as (
     inner join {{ ref('int_coterie__customer_order_days') }} as customer_days
         on
             customer_as_of_dates.customer_id = customer_days.customer_id
-            and customer_as_of_dates.as_of_date > customer_days.known_on
+            and {{ is_known_before }}
 
     where
         customer_days.known_on > customer_days.happened_on
@@ -66,7 +68,7 @@ valid_days as (
     inner join {{ ref('int_coterie__customer_order_days') }} as customer_days
         on
             customer_as_of_dates.customer_id = customer_days.customer_id
-            and customer_as_of_dates.as_of_date > customer_days.known_on
+            and {{ is_known_before }}
 
     left join corrections
         on
@@ -127,7 +129,7 @@ order_days as (
     inner join {{ ref('int_coterie__customer_order_days') }} as customer_days
         on
             customer_as_of_dates.customer_id = customer_days.customer_id
-            and customer_as_of_dates.as_of_date > customer_days.known_on
+            and {{ is_known_before }}
 
     where {{ tells_of_orders }}
 
