@@ -34,7 +34,7 @@ report: built ## Write report.html, what the demo shop's marts say with charts
 build: install ## dbt build of this project on the demo shop
 	$(BIN)/dbt build
 
-test: ruff ## Unit tests, demo build and host projects (about 9 minutes on 2 cores)
+test: ruff ## Unit tests, demo build and host projects (9 to 12 minutes on 2 cores)
 	$(BIN)/pytest -m "not matrix" --numprocesses 2 --dist loadscope
 
 test-all: ruff built sync-tools ## Everything, the slow matrices and the syncs too (1 to 2 hours on 2 cores)
