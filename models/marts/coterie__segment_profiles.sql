@@ -568,7 +568,9 @@ select
     {{ coterie.unless_suppressed('revenue_share', 'double') }} as revenue_share,
     {{ coterie.unless_suppressed(enough_buyers ~ 'median_days_since_last_order end', 'double') }}
         as median_days_since_last_order,
-    {{ coterie.unless_suppressed(enough_active ~ 'active_median_order_count_lookback end', 'double') }}
+    {{ coterie.unless_suppressed(
+        enough_active ~ 'active_median_order_count_lookback end', 'double'
+    ) }}
         as median_order_count,
     {{ coterie.unless_suppressed(
         enough_active ~ 'active_median_net_amount_lookback end', 'decimal(18, 2)'

@@ -301,7 +301,7 @@ def build_low_memory(host: Host) -> SimpleNamespace:
     learned = ("segmentation", "propensity", "interests", "lookalikes")
     # What a CRM is told carries the time of the build.
     variables = {f"coterie__{topic}_enabled": False for topic in (*learned, "activation")}
-    return build_within(host, "200MB", customer_count=100_000, variables=variables)
+    return build_within(host, "140MB", customer_count=100_000, variables=variables)
 
 
 def build_within(
