@@ -80,21 +80,21 @@
 
 
 {#
-    The sum of the hashes of a column, which tells two sets of values apart whatever their order.
+    The sum of the hashes of some columns, which tells two sets of rows apart whatever their order.
     Sums are compared within one query and never kept.
 #}
-{% macro hash_sum(value_sql) %}
-    {{- return(adapter.dispatch("hash_sum", "coterie")(value_sql)) -}}
+{% macro hash_sum(columns) %}
+    {{- return(adapter.dispatch("hash_sum", "coterie")(columns)) -}}
 {% endmacro %}
 
 
-{% macro default__hash_sum(value_sql) %}
-    {{- "sum(" ~ coterie.row_hash([value_sql]) ~ ")" -}}
+{% macro default__hash_sum(columns) %}
+    {{- "sum(" ~ coterie.row_hash(columns) ~ ")" -}}
 {% endmacro %}
 
 
-{% macro spark__hash_sum(value_sql) %}
-    {{- "sum(cast(" ~ coterie.row_hash([value_sql]) ~ " as decimal(38, 0)))" -}}
+{% macro spark__hash_sum(columns) %}
+    {{- "sum(cast(" ~ coterie.row_hash(columns) ~ " as decimal(38, 0)))" -}}
 {% endmacro %}
 
 

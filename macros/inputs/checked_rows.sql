@@ -149,6 +149,14 @@
 
         union all
 
+        -- Without a key a row cannot be looked for: these are few, and all are read.
+        select * from {{ input_rows }}
+        where
+            {{ key }} is null
+            and not {{ coterie.is_read_again(own_time) }}
+
+        union all
+
         select input_rows.*
 
         from {{ input_rows }} as input_rows

@@ -2,8 +2,9 @@
     The days that a table of customer-days tells anew: those of which the accepted rows of its input
     (`orders` with their lines, `events` with their links, or `messages`) now add up to something
     else than is held, and the newest ones. The sums cover what a day holds as a whole and how much
-    later it became known, so that a row that came late, vanished, was corrected or was linked is
-    found whenever that happened.
+    later it became known, and of whom: each customer's share weighs another. So a row that came
+    late, vanished, was corrected, was linked or was given to somebody else is found whenever that
+    happened.
 #}
 {% macro days_to_tell(input) %}
     {%- set sums = {
@@ -25,8 +26,8 @@
 
         select
             happened_on
-            {%- for sum in sums.values() %},
-            -sum({{ sum }})
+            {%- for name, sum in sums.items() %},
+            -{{ coterie.sum_by_customer(sum) if name != "lines" else "sum(" ~ sum ~ ")" }}
             {%- endfor %}
         from {{ this }}
         group by happened_on
@@ -59,6 +60,17 @@
 {%- endmacro %}
 
 
+{#
+    A sum in which each customer has a weight of its own, a number from the hash of the id, so that
+    what passes from one customer to another changes it. It fits into 38 digits: the weight has ten,
+    and rows that are accepted leave room for it. Lines are not weighed: their orders are.
+#}
+{% macro sum_by_customer(value_sql, customer_id="customer_id") %}
+    {{- "sum(cast(" ~ value_sql ~ " as decimal(28, 2)) * cast("
+        ~ coterie.row_hash([customer_id]) ~ " % 1000000007 as integer))" -}}
+{% endmacro %}
+
+
 {# How much later a held row became known. #}
 {% macro held_lag() %}
     {{- coterie.days_between("happened_on", "known_on") -}}
@@ -71,6 +83,10 @@
         "placed": "placed_order_count",
         "cancelled": "cancelled_order_count",
         "cancel_lag": "cancelled_order_count * " ~ coterie.held_lag(),
+        "valid": "order_count",
+        "with_coupon": "coupon_order_count",
+        "in_the_morning": "morning_order_count",
+        "in_the_evening": "evening_order_count",
         "net_amount": "net_amount",
         "refund_amount": "refund_amount",
         "refund_lag": "refund_amount * " ~ coterie.held_lag(),
@@ -83,31 +99,40 @@
 {% macro given_order_day_sums() %}
     {%- set order_lag = coterie.days_between("ordered_on", "greatest(refunded_at, ordered_at)") -%}
     {%- set cancel_lag = coterie.days_between("ordered_on", "greatest(status_changed_at, ordered_at)") -%}
+    {%- set hour = "extract(hour from ordered_at)" -%}
+    {%- set given = {
+        "placed": "case when not is_test then 1 else 0 end",
+        "cancelled": "case when not is_test and has_invalid_status then 1 else 0 end",
+        "cancel_lag": "case when not is_test and has_invalid_status then " ~ cancel_lag ~ " else 0 end",
+        "valid": "case when is_valid then 1 else 0 end",
+        "with_coupon": "case when is_valid and coupon_code is not null then 1 else 0 end",
+        "in_the_morning": "case when is_valid and " ~ hour ~ " between 5 and 11 then 1 else 0 end",
+        "in_the_evening": "case when is_valid and " ~ hour ~ " >= 18 then 1 else 0 end",
+        "net_amount": "case when is_kept then order_amount - capped_refund_amount else 0 end",
+        "refund_amount": "case when is_kept then capped_refund_amount else 0 end",
+        "refund_lag": "case when is_kept then capped_refund_amount * " ~ order_lag
+            ~ " when not is_test and order_amount > 0 and " ~ cancel_lag ~ " > " ~ order_lag
+            ~ " then capped_refund_amount * (" ~ order_lag ~ " - " ~ cancel_lag ~ ") else 0 end",
+        "discount": "case when is_kept then discount_amount else 0 end",
+    } -%}
         select
             ordered_on as happened_on,
-            count(case when not is_test then 1 end) as placed,
-            count(case when not is_test and has_invalid_status then 1 end) as cancelled,
-            sum(case when not is_test and has_invalid_status then {{ cancel_lag }} else 0 end)
-                as cancel_lag,
-            sum(case when is_kept then order_amount - capped_refund_amount else 0 end) as net_amount,
-            sum(case when is_kept then capped_refund_amount else 0 end) as refund_amount,
-            sum(
-                case
-                    when is_kept then capped_refund_amount * {{ order_lag }}
-                    when not is_test and order_amount > 0 and {{ cancel_lag }} > {{ order_lag }}
-                        then capped_refund_amount * ({{ order_lag }} - {{ cancel_lag }})
-                    else 0
-                end
-            ) as refund_lag,
-            sum(case when is_kept then discount_amount else 0 end) as discount,
+            {%- for name, value_sql in given.items() %}
+            {{ coterie.sum_by_customer(value_sql) }} as {{ name }},
+            {%- endfor %}
             0 as lines
         from (
             select
                 *,
-                least(refund_amount, order_amount) as capped_refund_amount,
-                not is_test and not has_invalid_status and order_amount > 0 as is_kept
-            from {{ ref('coterie', 'int_coterie__orders') }}
-            where customer_id is not null
+                is_kept and order_amount > capped_refund_amount as is_valid
+            from (
+                select
+                    *,
+                    least(refund_amount, order_amount) as capped_refund_amount,
+                    not is_test and not has_invalid_status and order_amount > 0 as is_kept
+                from {{ ref('coterie', 'int_coterie__orders') }}
+                where customer_id is not null
+            ) as capped_orders
         ) as orders
         group by ordered_on
 
@@ -115,7 +140,9 @@
 
         select
             cast(ordered_at as date) as happened_on,
-            0, 0, 0, 0, 0, 0, 0,
+            {%- for name in given %}
+            0 as {{ name }},
+            {%- endfor %}
             count(*) as lines
         from {{ ref('coterie', 'int_coterie__checked_order_lines') }}
         where rejection_rule is null and is_of_customer
@@ -133,23 +160,28 @@
 
 {% macro given_event_day_sums() %}
         select
-            events.happened_on,
-            sum(events.event_count) as events,
-            sum(
+            happened_on,
+            {{ coterie.sum_by_customer("event_count") }} as events,
+            {{ coterie.sum_by_customer("event_count * lag_days") }} as event_lag
+        from (
+            select
+                events.happened_on,
+                events.event_count,
+                case when events.is_anonymous then identities.customer_id else events.visitor_id end
+                    as customer_id,
                 case
                     when events.is_anonymous and identities.linked_at > events.happened_on
-                        then events.event_count
-                            * {{ coterie.days_between("events.happened_on", "identities.linked_at") }}
+                        then {{ coterie.days_between("events.happened_on", "identities.linked_at") }}
                     else 0
-                end
-            ) as event_lag
-        from {{ ref('coterie', 'int_coterie__checked_events') }} as events
-        left join {{ ref('coterie', 'int_coterie__identities') }} as identities
-            on events.is_anonymous and events.visitor_id = identities.anonymous_id
-        where
-            events.rejection_rule is null
-            and (not events.is_anonymous or identities.customer_id is not null)
-        group by events.happened_on
+                end as lag_days
+            from {{ ref('coterie', 'int_coterie__checked_events') }} as events
+            left join {{ ref('coterie', 'int_coterie__identities') }} as identities
+                on events.is_anonymous and events.visitor_id = identities.anonymous_id
+            where
+                events.rejection_rule is null
+                and (not events.is_anonymous or identities.customer_id is not null)
+        ) as visits
+        group by happened_on
 {%- endmacro %}
 
 
@@ -173,11 +205,12 @@
     {%- endset -%}
         select
             cast(sent_at as date) as happened_on,
-            count(*) as sent,
-            count(opened_at) as opened,
-            count(clicked_at) as clicked,
-            count(unsubscribed_at) as unsubscribed,
-            sum(0 {{ message_lags }}) as message_lag
+            {{ coterie.sum_by_customer("1") }} as sent,
+            {%- for name in ["opened", "clicked", "unsubscribed"] %}
+            {{ coterie.sum_by_customer("case when " ~ name ~ "_at is not null then 1 else 0 end") }}
+                as {{ name }},
+            {%- endfor %}
+            {{ coterie.sum_by_customer("0 " ~ message_lags) }} as message_lag
         from {{ ref('coterie', 'int_coterie__messages') }}
         group by cast(sent_at as date)
 {%- endmacro %}

@@ -1,7 +1,7 @@
 {#
     Reading new days only. An incremental model of the input layer holds what it has read. A build
     reads again every day of which the input now tells other rows than are held, by their number and
-    the hashes of their times, whether they came late, vanished or lie ahead, and the newest
+    the hashes of their keys and times, whether they came late, vanished or lie ahead, and the newest
     `coterie__late_row_days` days, because their rows may have been corrected. No newest day of what
     is held is ever trusted: one row that is dated ahead would hide all that comes before it.
 #}
@@ -23,9 +23,11 @@
 
 {#
     The days of an input that are read again, by each of its times: a query of time_name, day_on. The
-    model holds the same times as the input; events are held by day, so they are only counted.
+    model holds the same keys and times as the input; events are held by day, so they are only
+    counted. Orders that lay far ahead of all others are judged again, because by now they may not.
 #}
 {% macro days_to_read(input) %}
+    {%- set key = coterie.input_key(input) -%}
     {%- set times = coterie.input_columns(input).items() | selectattr(1, "in", ["timestamp", "timestamp!"]) | map("first") | list -%}
     select
         coalesce(given.time_name, held.time_name) as time_name,
@@ -36,7 +38,7 @@
             '{{ time }}' as time_name,
             cast({{ time }} as date) as day_on,
             count(*) as row_count,
-            {{ 0 if input == 'events' else coterie.hash_sum(time) }} as times_hash
+            {{ 0 if input == 'events' else coterie.hash_sum(key + [time]) }} as times_hash
         from {{ ref('coterie', 'stg_coterie__' ~ input) }}
         where {{ time }} is not null
         group by cast({{ time }} as date)
@@ -50,7 +52,10 @@
             '{{ time }}' as time_name,
             {{ held_day }} as day_on,
             {{ 'sum(event_count)' if input == 'events' else 'count(*)' }} as row_count,
-            {{ 0 if input == 'events' else coterie.hash_sum(time) }} as times_hash
+            {%- if input == 'orders' %}
+            count(case when rejection_rule = 'future_dated' then 1 end) as far_ahead_count,
+            {%- endif %}
+            {{ 0 if input == 'events' else coterie.hash_sum(key + [time]) }} as times_hash
         from {{ this }}
         where {{ held_day }} is not null
         group by {{ held_day }}
@@ -61,6 +66,9 @@
     where
         given.row_count is distinct from held.row_count
         or given.times_hash is distinct from held.times_hash
+        {%- if input == 'orders' %}
+        or held.far_ahead_count > 0
+        {%- endif %}
         or given.day_on >= {{ coterie.newest_days_from() }}
 {%- endmacro %}
 
@@ -132,7 +140,7 @@
 
 {#
     The incremental strategy of the input layer: the held rows of the days that are read again give
-    way to the new ones, and with a `unique_key` those of the keys that were read again. Rows that
+    way to the new ones, and with a `unique_key` those of the keys that were read again, or of none. Rows that
     were read under other settings are never mixed with new ones: then the build stops and names
     the remedy. Held rows carry `input_settings_hash`.
 
@@ -164,6 +172,7 @@
             where {{ is_mark }}
         )
         {%- if key %}
+        or {{ key }} is null
         or {{ key }} in (select {{ key }} from {{ new_rows }} where {{ key }} is not null)
         {%- endif %};
 

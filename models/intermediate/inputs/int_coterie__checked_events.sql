@@ -32,13 +32,15 @@ recent_events as (
 recent_ids as (
 
     select
-        event_id,
-        min(occurred_at) as occurred_at,
+        input_rows.event_id,
+        min(
+            case when {{ coterie.broken_rule('events') }} is null then input_rows.occurred_at end
+        ) as occurred_at,
         count(*) as event_count
 
-    from recent_events
+    from recent_events as input_rows
 
-    group by event_id
+    group by input_rows.event_id
 
 ),
 

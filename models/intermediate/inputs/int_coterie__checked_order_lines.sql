@@ -14,13 +14,18 @@ with
 given_lines as (
 
     -- Lines have no time of their own, but their orders have. One pass counts the lines by it, and
-    -- finds those of no accepted order, which are always read again.
+    -- finds those of no accepted order, which are always read again. Whose an order is, if anybody's,
+    -- may change, and its lines carry it.
     select
         cast(orders.ordered_at as date) as day_on,
         case when orders.order_id is null then coalesce(order_lines.order_id, '') end
             as unknown_order_id,
         count(*) as line_count,
-        {{ coterie.hash_sum('orders.ordered_at') }} as times_hash
+        {{ coterie.hash_sum([
+            'orders.order_id',
+            'orders.ordered_at',
+            'orders.customer_id is not null and not coalesce(orders.is_test, false)'
+        ]) }} as orders_hash
 
     from {{ ref('stg_coterie__order_lines') }} as order_lines
 
@@ -40,7 +45,7 @@ held_days as (
     select
         cast(ordered_at as date) as day_on,
         count(*) as line_count,
-        {{ coterie.hash_sum('ordered_at') }} as times_hash
+        {{ coterie.hash_sum(['order_id', 'ordered_at', 'is_of_customer']) }} as orders_hash
 
     from {{ this }}
 
@@ -63,7 +68,7 @@ days_to_read as (
         coalesce(given_lines.day_on, held_days.day_on) is not null
         and (
             given_lines.line_count is distinct from held_days.line_count
-            or given_lines.times_hash is distinct from held_days.times_hash
+            or given_lines.orders_hash is distinct from held_days.orders_hash
             or given_lines.day_on >= {{ coterie.newest_days_from() }}
         )
 
