@@ -20,7 +20,7 @@ member_keys as (
     -- Customers of the same segments are counted together, whatever the number of segmentations.
     select
         customer_id,
-        {{ coterie.hash_sum("segmentation_name || ' ' || segment_code") }} as segment_set,
+        {{ coterie.hash_sum(['segmentation_name', 'segment_code']) }} as segment_set,
         row_number() over (order by customer_id) as customer_number
 
     from memberships
