@@ -65,9 +65,9 @@
     what passes from one customer to another changes it. It fits into 38 digits: the weight has ten,
     and rows that are accepted leave room for it. Lines are not weighed: their orders are.
 #}
-{% macro sum_by_customer(value_sql, customer_id="customer_id") %}
+{% macro sum_by_customer(value_sql) %}
     {{- "sum(cast(" ~ value_sql ~ " as decimal(28, 2)) * cast("
-        ~ coterie.row_hash([customer_id]) ~ " % 1000000007 as integer))" -}}
+        ~ coterie.row_hash(["customer_id"]) ~ " % 1000000007 as integer))" -}}
 {% endmacro %}
 
 
