@@ -117,24 +117,40 @@
 
 
 {#
-    What an incremental model of the input layer is built with. A change of these would mix rows. Every held row carries
-    it, as a number of 60 bits: tables of texts take longer to write.
+    What the held rows of the input layer were read with, as a scalar query: every one of them carries it.
 #}
 {% macro input_settings_hash() %}
-    {% set vars = {"definitions_version": 1} %}
-    {% set read_whole = ["custom_outcomes", "seed_audiences", "consents", "erasure_requests"] %}
+    (
+        select input_settings.input_settings_hash
+        from {{ ref('coterie', 'int_coterie__input_settings') }} as input_settings
+    )
+{%- endmacro %}
+
+
+{#
+    What a change of would mix rows of two meanings, for int_coterie__input_settings: the relation of
+    each input that is held by days, the columns that it has, and the vars that say what a row means.
+    As a number of 60 bits: tables of texts take longer to write.
+#}
+{% macro current_input_settings_hash() %}
+    {% set settings = {"definitions_version": 2} %}
     {# Whom a shop erases changes which rows are there, not what they mean. #}
     {% set erased = "model.coterie.int_coterie__erased_customers" %}
-    {% for name in coterie.input_names() if name not in read_whole %}
+    {% for name in coterie.inputs_held_by_days() %}
         {# The source or model, not where its rows lie: files may have a new name every day. #}
         {% set staging = (graph.nodes or {}).get("model.coterie.stg_coterie__" ~ name) if execute %}
-        {% do vars.update({
+        {% do settings.update({
             name ~ "_relation": staging.depends_on.nodes | reject("equalto", erased) | sort if staging else [],
-            name ~ "_columns": var("coterie__" ~ name ~ "_columns") or {}
+            name ~ "_columns": coterie.staged_input(name).given
         }) %}
     {% endfor %}
-    {% do vars.update(coterie.definition_vars()) %}
-    {{- "cast(" ~ (local_md5(tojson(vars, sort_keys=true))[:15] | int(base=16)) ~ " as bigint)" -}}
+    {% do settings.update(coterie.definition_vars()) %}
+    {{- "cast(" ~ (local_md5(tojson(settings, sort_keys=true))[:15] | int(base=16)) ~ " as bigint)" -}}
+{% endmacro %}
+
+
+{% macro inputs_held_by_days() %}
+    {{ return(["orders", "order_lines", "events", "identities", "messages", "feedback"]) }}
 {% endmacro %}
 
 
@@ -191,8 +207,8 @@
     {{ return(
         "coterie: " ~ relation.identifier ~ " holds rows that were read under other settings (one of the vars "
         ~ "coterie__<input>_relation, coterie__<input>_columns, coterie__timezone, coterie__source_timezone, "
-        ~ "coterie__invalid_order_statuses, coterie__event_types, or the version of the package, has changed). Old and "
-        ~ "new rows would not mean the same. Read the inputs anew: dbt build --full-refresh -s package:coterie "
+        ~ "coterie__invalid_order_statuses, coterie__event_types, or the version of the package, has changed, or an "
+        ~ "optional column has come to an input or left it). Old and new rows would not mean the same. Read the inputs anew: dbt build --full-refresh -s package:coterie "
         ~ "(fitted tables keep their state)."
     ) }}
 {% endmacro %}

@@ -1,6 +1,7 @@
 {#
-    How a staging model reads its input: a dictionary with `relation`, what to select from, and one
-    SQL expression per column, renamed and typed. Structure is refused here, when the model
+    How a staging model reads its input: a dictionary with `relation`, what to select from, one SQL
+    expression per column, renamed and typed, and `given`, our name by theirs of each column that the
+    relation has. Structure is refused here, when the model
     compiles: by then a mapped relation exists. An absent optional input is empty and typed.
 #}
 {% macro staged_input(input) %}
@@ -12,7 +13,8 @@
         {% set relation = ref("coterie", "coterie__demo_" ~ input) %}
     {% endif %}
     {% set specs = coterie.input_columns(input) %}
-    {% set staged = {"relation": relation or "(select 1 as no_column where false)"} %}
+    {% set given = {} %}
+    {% set staged = {"relation": relation or "(select 1 as no_column where false)", "given": given} %}
     {% set found = {} %}
     {% set state = namespace(is_described=false) %}
 
@@ -61,6 +63,7 @@
         {% elif not state.is_described and not spec.endswith("!") and not given_columns.get(name) %}
             {% do staged.update({name: "cast(null as " ~ coterie.staged_type(kind) ~ ")"}) %}
         {% else %}
+            {% do given.update({name: their_name | string | lower}) %}
             {% set source_type = "" %}
             {% for found_name, found_type in found.items() if found_name | lower == their_name | string | lower %}
                 {% set source_type = found_type %}

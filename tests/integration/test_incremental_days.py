@@ -437,6 +437,44 @@ def test_a_setting_that_would_mix_two_meanings_is_refused(ten_days, changed):
         host.dbt(*refresh_of(re.sub(r"\s+", " ", messages[0])), variables=changed)
 
 
+def test_a_column_that_comes_to_an_input_is_refused_until_all_is_read_anew(ten_days):
+    host = copied(ten_days.host, "a column more")
+    tables = dict(ten_days.last_tables)
+    with_coupons = tables["orders"]
+    refused_models = {"int_coterie__checked_orders", "int_coterie__checked_events"}
+
+    def words_of_refusal() -> str:
+        before = host.snapshot([DAYS, *KEPT_DAYS])
+        run = host.dbt(*UP_TO_FEATURES, must_succeed=False)
+        errors = [r for r in run.results if r["status"] == "error"]
+        assert refused_models <= {r["unique_id"].split(".")[-1] for r in errors}
+        assert differences(before, host.snapshot([DAYS, *KEPT_DAYS])) == []
+        return re.sub(r"\s+", " ", str(errors[0]["message"]))
+
+    def coupons_held() -> int:
+        return int(host.snapshot(["int_coterie__checked_orders"]).popitem()[1].coupon_code.count())
+
+    held = coupons_held()
+    assert held > 0
+    # A column that has left the input.
+    tables["orders"] = with_coupons.drop(columns="coupon_code")
+    write_shop(host, tables)
+    words = words_of_refusal()
+    assert "an optional column has come to an input or left it" in words
+    host.dbt(*refresh_of(words))
+    assert coupons_held() == 0
+
+    # It comes back: left out by the var, nothing has changed. What is read whole is never asked.
+    tables["orders"] = with_coupons
+    tables["customers"] = tables["customers"].drop(columns="city")
+    write_shop(host, tables)
+    words = words_of_refusal()
+    host.dbt(*UP_TO_FEATURES, variables={"coterie__orders_columns": {"coupon_code": ""}})
+    assert coupons_held() == 0
+    host.dbt(*refresh_of(words))
+    assert coupons_held() == held
+
+
 def test_exports_differ_from_morning_to_morning(ten_days):
     """The mornings cut from the history show each row from its arrival on, and each change too."""
     story = ten_days
