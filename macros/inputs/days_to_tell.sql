@@ -46,17 +46,17 @@
     `columns`. As in `marks_of_days`, the strategy deletes these days and drops the marks, so that
     days are decided once a build, and one that has lost all its rows is told, too.
 #}
-{% macro marks_of_customer_days(columns) %}
+{% macro marks_of_customer_days(model_name, columns) %}
     select
         cast(null as string) as customer_id,
-        days_to_tell.happened_on,
+        marks.happened_on,
         cast(null as date) as known_on,
         {%- for name, type in columns.items() %}
         cast(null as {{ type }}) as {{ name }},
         {%- endfor %}
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash(model_name) }} as input_settings_hash
 
-    from days_to_tell
+    from {{ coterie.marked_days("happened_on", "days_to_tell") }} as marks
 {%- endmacro %}
 
 

@@ -97,17 +97,31 @@
     them for what they are: it deletes these days and drops the marks. So days are counted once a
     build, and a day that has lost all its rows is told, too.
 #}
-{% macro marks_of_days(time, columns) %}
+{% macro marks_of_days(model_name, time, columns) %}
     select
         {%- for name, type in columns.items() %}
-        cast({{ "days_to_read.day_on" if name == time else "null" }} as {{ type }}) as {{ name }},
+        cast({{ "marks.day_on" if name == time else "null" }} as {{ type }}) as {{ name }},
         {%- endfor %}
         '{{ coterie.day_mark() }}' as rejection_rule,
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash(model_name) }} as input_settings_hash
 
-    from days_to_read
+    from {{ coterie.marked_days("day_on", "days_to_read", "days_to_read.time_name = '" ~ time ~ "'") }} as marks
+{%- endmacro %}
 
-    where days_to_read.time_name = '{{ time }}'
+
+{#
+    The days that get a mark, as a query in parentheses. One mark is of no day: it says what this build
+    reads with, even where it reads nothing.
+#}
+{% macro marked_days(day, days, condition="true") %}
+    (
+        select {{ days }}.{{ day }} from {{ days }}
+        where {{ condition }}
+
+        union all
+
+        select cast(null as date) as {{ day }}
+    )
 {%- endmacro %}
 
 
@@ -117,40 +131,66 @@
 
 
 {#
-    What the held rows of the input layer were read with, as a scalar query: every one of them carries it.
+    What the rows of an incremental model of the input layer are read with: a change of it would mix
+    rows of two meanings, so every held row carries it. Staging says how it reads its input, the table
+    of checked rows says what it was built with, and the vars that models read themselves are added,
+    because a model may be built without those before it.
 #}
-{% macro input_settings_hash() %}
-    (
-        select input_settings.input_settings_hash
-        from {{ ref('coterie', 'int_coterie__input_settings') }} as input_settings
+{% macro input_settings_hash(model_name) %}
+    {%- set definitions = coterie.definition_vars() -%}
+    {%- set settings = ["definitions 2"] -%}
+    {%- for name in coterie.definitions_of_input(coterie.input_of_days(model_name)) -%}
+        {%- do settings.append(definitions[name]) -%}
+    {%- endfor -%}
+    {{ coterie.settings_number(settings) }} + (
+        select read_from.input_settings_hash
+        from {{ ref('coterie', coterie.read_from(model_name)) }} as read_from
+        limit 1
     )
 {%- endmacro %}
 
 
-{#
-    What a change of would mix rows of two meanings, for int_coterie__input_settings: the relation of
-    each input that is held by days, the columns that it has, and the vars that say what a row means.
-    As a number of 60 bits: tables of texts take longer to write.
-#}
-{% macro current_input_settings_hash() %}
-    {% set settings = {"definitions_version": 2} %}
-    {# Whom a shop erases changes which rows are there, not what they mean. #}
-    {% set erased = "model.coterie.int_coterie__erased_customers" %}
-    {% for name in coterie.inputs_held_by_days() %}
-        {# The source or model, not where its rows lie: files may have a new name every day. #}
-        {% set staging = (graph.nodes or {}).get("model.coterie.stg_coterie__" ~ name) if execute %}
-        {% do settings.update({
-            name ~ "_relation": staging.depends_on.nodes | reject("equalto", erased) | sort if staging else [],
-            name ~ "_columns": coterie.staged_input(name).given
-        }) %}
-    {% endfor %}
-    {% do settings.update(coterie.definition_vars()) %}
-    {{- "cast(" ~ (local_md5(tojson(settings, sort_keys=true))[:15] | int(base=16)) ~ " as bigint)" -}}
+{# A number of 60 bits, because tables of texts take longer to write, and because three can be added up. #}
+{% macro settings_number(settings) %}
+    {{- return("cast(" ~ (local_md5(tojson(settings, sort_keys=true))[:15] | int(base=16)) ~ " as bigint)") -}}
 {% endmacro %}
 
 
-{% macro inputs_held_by_days() %}
-    {{ return(["orders", "order_lines", "events", "identities", "messages", "feedback"]) }}
+{# The input of an incremental model of the input layer, and what it reads that input from. #}
+{% macro input_of_days(model_name) %}
+    {{ return({
+        "int_coterie__checked_orders": "orders",
+        "int_coterie__checked_order_lines": "order_lines",
+        "int_coterie__checked_events": "events",
+        "int_coterie__checked_messages": "messages",
+        "int_coterie__checked_feedback": "feedback",
+        "int_coterie__customer_order_days": "orders",
+        "int_coterie__customer_event_days": "events",
+        "int_coterie__customer_message_days": "messages"
+    }[model_name]) }}
+{% endmacro %}
+
+
+{% macro read_from(model_name) %}
+    {% set checked = "int_coterie__checked_" ~ coterie.input_of_days(model_name) %}
+    {{ return(checked | replace("int_coterie__checked_", "stg_coterie__") if model_name == checked else checked) }}
+{% endmacro %}
+
+
+{# The vars of `definition_vars` that say what the rows of an input mean. #}
+{% macro definitions_of_input(input) %}
+    {{ return(["timezone", "source_timezone"] + {
+        "orders": ["invalid_order_statuses"],
+        "events": ["event_types"]
+    }.get(input, [])) }}
+{% endmacro %}
+
+
+{# The columns of an input that its table of checked rows holds: events are held by session. #}
+{% macro held_columns(input) %}
+    {{ return({
+        "events": ["event_id", "occurred_at", "event_type", "customer_id", "anonymous_id", "session_id"]
+    }.get(input, coterie.input_columns(input) | list)) }}
 {% endmacro %}
 
 
@@ -176,9 +216,9 @@
     {% set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) %}
     {# An empty run must not forget anything. #}
     {% if not flags.EMPTY %}
-    select case when count(*) > 0 then {{ coterie.sql_error(coterie.mixed_settings_message(this)) }} end
+    select case when count(*) > 0 then {{ coterie.sql_error(coterie.mixed_settings_message(this, coterie.input_of_days(model.name))) }} end
     from (select input_settings_hash from {{ target }} limit 1) as held
-    where input_settings_hash != {{ coterie.input_settings_hash() }};
+    where input_settings_hash != (select input_settings_hash from {{ new_rows }} limit 1);
 
     delete from {{ target }}
     where
@@ -203,13 +243,17 @@
 {% endmacro %}
 
 
-{% macro mixed_settings_message(relation) %}
+{% macro mixed_settings_message(relation, input) %}
+    {% set vars = [] %}
+    {% for name in [input ~ "_relation", input ~ "_columns"] + coterie.definitions_of_input(input) %}
+        {% do vars.append("coterie__" ~ name) %}
+    {% endfor %}
     {{ return(
         "coterie: " ~ relation.identifier ~ " holds rows that were read under other settings (one of the vars "
-        ~ "coterie__<input>_relation, coterie__<input>_columns, coterie__timezone, coterie__source_timezone, "
-        ~ "coterie__invalid_order_statuses, coterie__event_types, or the version of the package, has changed, or an "
-        ~ "optional column has come to an input or left it). Old and new rows would not mean the same. Read the inputs anew: dbt build --full-refresh -s package:coterie "
-        ~ "(fitted tables keep their state)."
+        ~ vars | join(", ") ~ ", or the version of the package, has changed, or a column of the input " ~ input
+        ~ " has come, gone or become another kind of time). Old and new rows would not mean the same. Read the inputs "
+        ~ "anew: dbt build --full-refresh -s package:coterie (fitted tables keep their state). A new column that is "
+        ~ "not wanted yet is left out by coterie__" ~ input ~ "_columns: {<column>: ''}."
     ) }}
 {% endmacro %}
 

@@ -1,7 +1,7 @@
 {#
     How a staging model reads its input: a dictionary with `relation`, what to select from, one SQL
-    expression per column, renamed and typed, and `given`, our name by theirs of each column that the
-    relation has. Structure is refused here, when the model
+    expression per column, renamed and typed, and `settings_hash`, a number that all this has made.
+    Structure is refused here, when the model
     compiles: by then a mapped relation exists. An absent optional input is empty and typed.
 #}
 {% macro staged_input(input) %}
@@ -13,8 +13,7 @@
         {% set relation = ref("coterie", "coterie__demo_" ~ input) %}
     {% endif %}
     {% set specs = coterie.input_columns(input) %}
-    {% set given = {} %}
-    {% set staged = {"relation": relation or "(select 1 as no_column where false)", "given": given} %}
+    {% set staged = {"relation": relation or "(select 1 as no_column where false)"} %}
     {% set found = {} %}
     {% set state = namespace(is_described=false) %}
 
@@ -63,7 +62,6 @@
         {% elif not state.is_described and not spec.endswith("!") and not given_columns.get(name) %}
             {% do staged.update({name: "cast(null as " ~ coterie.staged_type(kind) ~ ")"}) %}
         {% else %}
-            {% do given.update({name: their_name | string | lower}) %}
             {% set source_type = "" %}
             {% for found_name, found_type in found.items() if found_name | lower == their_name | string | lower %}
                 {% set source_type = found_type %}
@@ -79,7 +77,29 @@
             {% endif %}
         {% endif %}
     {% endfor %}
+    {% set settings = [coterie.relation_by_nodes(relation) if execute else ""] %}
+    {% for name in coterie.held_columns(input) %}
+        {% do settings.append(staged[name] | lower) %}
+    {% endfor %}
+    {% do staged.update({"settings_hash": coterie.settings_number(settings)}) %}
     {{ return(staged) }}
+{% endmacro %}
+
+
+{#
+    What is selected from, with sources and models by their ids and not where their rows lie: files
+    may have a new name every day.
+#}
+{% macro relation_by_nodes(relation) %}
+    {% set state = namespace(text=relation | string) %}
+    {% for unique_id in model.depends_on.nodes %}
+        {% set node = graph.sources.get(unique_id) or graph.nodes.get(unique_id) %}
+        {# A plugin would load its source once more for being named. #}
+        {% if node and not coterie.source_option(node, "plugin") %}
+            {% set state.text = state.text | replace(coterie.relation_of_node(node) | string, unique_id) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(state.text) }}
 {% endmacro %}
 
 
@@ -91,7 +111,16 @@
     {% for unique_id in model.depends_on.nodes %}
         {% set node = graph.sources.get(unique_id) or graph.nodes.get(unique_id) %}
         {% set is_ours = node and node.name == "int_coterie__erased_customers" %}
-        {% if node and not is_ours and not coterie.is_read_without_relation(node) and not coterie.node_exists(node) %}
+        {% if node and node.resource_type == "model" and node.config.get("materialized") == "ephemeral" %}
+            {{ coterie.refuse(
+                "The var coterie__" ~ input ~ "_relation names the ephemeral model " ~ node.name ~ ", which cannot be "
+                ~ "asked for its columns. Materialise it as a view or a table."
+            ) }}
+        {% endif %}
+        {% set is_read_at_once = node and (
+            coterie.source_option(node, "external_location") or coterie.source_option(node, "plugin")
+        ) %}
+        {% if node and not is_ours and not is_read_at_once and not coterie.node_exists(node) %}
             {% if flags.WHICH in ["build", "run", "test", "retry"] %}
                 {{ coterie.refuse(coterie.missing_relation_message(
                     input, relation, is_source=node.resource_type == "source"
@@ -105,29 +134,36 @@
 
 
 {#
-    An ephemeral model is read as a query, and a source of dbt-duckdb as files or by a plugin that
-    loads it when it is named.
+    What dbt-duckdb is told of a source: to read files (external_location), or to have a plugin load
+    it when it is named. Such a source has no relation before.
 #}
-{% macro is_read_without_relation(node) %}
-    {% if node.resource_type != "source" %}
-        {{ return(node.config.get("materialized") == "ephemeral") }}
+{% macro source_option(node, name) %}
+    {% if node.resource_type == "source" %}
+        {% for options in [node.meta, node.source_meta, node.config, node.config.get("meta")] if options %}
+            {% if options.get(name) %}
+                {{ return(options.get(name)) }}
+            {% endif %}
+        {% endfor %}
     {% endif %}
-    {% for options in [node.meta, node.source_meta, node.config, node.config.get("meta")] if options %}
-        {% if options.get("external_location") or options.get("plugin") %}
-            {{ return(true) }}
-        {% endif %}
-    {% endfor %}
-    {{ return(false) }}
+    {{ return(none) }}
 {% endmacro %}
 
 
-{# Asked of `ref`, because only it knows which relation a deferred node stands for. #}
 {% macro node_exists(node) %}
     {% if node.resource_type == "source" %}
         {{ return(coterie.relation_exists(node.database, node.schema, node.identifier)) }}
     {% endif %}
-    {% set found = ref(node.package_name, node.name, version=node.get("version")) %}
+    {% set found = coterie.relation_of_node(node) %}
     {{ return(coterie.relation_exists(found.database, found.schema, found.identifier)) }}
+{% endmacro %}
+
+
+{# Asked of `ref`, because only it knows which relation a deferred node stands for. #}
+{% macro relation_of_node(node) %}
+    {% if node.resource_type == "source" %}
+        {{ return(source(node.source_name, node.name)) }}
+    {% endif %}
+    {{ return(ref(node.package_name, node.name, version=node.get("version"))) }}
 {% endmacro %}
 
 

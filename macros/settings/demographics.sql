@@ -15,7 +15,8 @@
     {% set own = [
         "customer_id", "valid_from", "valid_until", "is_current", "is_first", "email", "phone",
         "signed_up_at", "birth_date", "acquisition_campaign_id", "rejection_rule", "age_band",
-        "category", "sales_channel", "order_hour", "order_weekday", "relation"
+        "category", "sales_channel", "order_hour", "order_weekday", "relation",
+        "settings_hash"
     ] %}
     {% set read = ["gender", "country_code", "region", "city", "acquisition_channel"] %}
     {% set names = [] %}

@@ -21,7 +21,8 @@ renamed as (
         {{ events.channel }} as channel,
         {{ events.campaign_id }} as campaign_id,
         {{ events.device_type }} as device_type,
-        {{ events.country_code }} as country_code
+        {{ events.country_code }} as country_code,
+        {{ events.settings_hash }} as input_settings_hash
 
     from source
 

@@ -16,7 +16,8 @@ renamed as (
         {{ feedback.occurred_at }} as occurred_at,
         {{ feedback.rating }} as rating,
         {{ feedback.comment }} as comment,
-        {{ feedback.product_id }} as product_id
+        {{ feedback.product_id }} as product_id,
+        {{ feedback.settings_hash }} as input_settings_hash
 
     from source
 

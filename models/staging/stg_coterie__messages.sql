@@ -19,7 +19,8 @@ renamed as (
         {{ messages.opened_at }} as opened_at,
         {{ messages.clicked_at }} as clicked_at,
         {{ messages.unsubscribed_at }} as unsubscribed_at,
-        {{ messages.bounced_at }} as bounced_at
+        {{ messages.bounced_at }} as bounced_at,
+        {{ messages.settings_hash }} as input_settings_hash
 
     from source
 

@@ -15,7 +15,8 @@ renamed as (
         {{ order_lines.product_id }} as product_id,
         {{ order_lines.quantity }} as quantity,
         {{ order_lines.line_amount }} as line_amount,
-        {{ order_lines.discount_amount }} as discount_amount
+        {{ order_lines.discount_amount }} as discount_amount,
+        {{ order_lines.settings_hash }} as input_settings_hash
 
     from source
 

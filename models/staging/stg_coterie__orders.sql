@@ -27,7 +27,8 @@ renamed as (
         {{ orders.billing_country_code }} as billing_country_code,
         {{ orders.shipping_country_code }} as shipping_country_code,
         {{ orders.device_id }} as device_id,
-        {{ orders.is_test }} as is_test
+        {{ orders.is_test }} as is_test,
+        {{ orders.settings_hash }} as input_settings_hash
 
     from source
 

@@ -64,6 +64,22 @@ def test_a_missing_column_is_refused_by_name(refused, clean_orders):
     assert_words(message, "bought_at", "Map it")
 
 
+def test_an_ephemeral_model_is_refused_by_name(new_host, clean_orders):
+    host = new_host("bare_shop")
+    host.write({"shop.orders": clean_orders})
+    model = "{{ config(materialized='ephemeral') }} select * from {{ source('shop', 'orders') }}"
+    (host.project / "models" / "passing_orders.sql").write_text(model)
+    run = host.dbt(
+        *("run", "-s", "+stg_coterie__orders"),
+        variables={"coterie__orders_relation": "{{ ref('passing_orders') }}"},
+        must_succeed=False,
+    )
+    message = next(r["message"] for r in run.results if r["status"] == "error")
+    assert_words(
+        message, "coterie__orders_relation", "passing_orders", "ephemeral", "view or a table"
+    )
+
+
 def test_a_text_amount_is_refused_by_name(refused, clean_orders):
     message = refused(clean_orders.assign(order_amount=clean_orders["order_amount"].astype(str)))
     assert_words(message, "coterie__orders_relation", "coterie__orders_columns")

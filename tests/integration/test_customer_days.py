@@ -33,6 +33,8 @@ def database(model_sql: str):
         connection.execute("attach ':memory:' as coterie")
         connection.execute(f"create schema {SCHEMA}")
         connection.execute(f"create table {SCHEMA}.int_coterie__order_lines ({LINE_COLUMNS})")
+        settings_column = "input_settings_hash bigint"
+        connection.execute(f"create table {SCHEMA}.int_coterie__checked_orders ({settings_column})")
         yield connection
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from harness import Host, copy_host, differences
 from histories import OWN_TIMES, known_before
-from scenarios import UP_TO_FEATURES, grow_by_days, write_shop
+from scenarios import UP_TO_FEATURES, grow_by_days, source_of, write_shop
 
 #: What happened on a day, and the tables that keep it, one of each input that tells of it.
 DAYS = "int_coterie__customer_days"
@@ -441,13 +441,13 @@ def test_a_column_that_comes_to_an_input_is_refused_until_all_is_read_anew(ten_d
     host = copied(ten_days.host, "a column more")
     tables = dict(ten_days.last_tables)
     with_coupons = tables["orders"]
-    refused_models = {"int_coterie__checked_orders", "int_coterie__checked_events"}
 
     def words_of_refusal() -> str:
         before = host.snapshot([DAYS, *KEPT_DAYS])
         run = host.dbt(*UP_TO_FEATURES, must_succeed=False)
         errors = [r for r in run.results if r["status"] == "error"]
-        assert refused_models <= {r["unique_id"].split(".")[-1] for r in errors}
+        # What does not read the orders goes on.
+        assert [r["unique_id"].split(".")[-1] for r in errors] == ["int_coterie__checked_orders"]
         assert differences(before, host.snapshot([DAYS, *KEPT_DAYS])) == []
         return re.sub(r"\s+", " ", str(errors[0]["message"]))
 
@@ -460,7 +460,7 @@ def test_a_column_that_comes_to_an_input_is_refused_until_all_is_read_anew(ten_d
     tables["orders"] = with_coupons.drop(columns="coupon_code")
     write_shop(host, tables)
     words = words_of_refusal()
-    assert "an optional column has come to an input or left it" in words
+    assert "a column of the input orders has come, gone" in words
     host.dbt(*refresh_of(words))
     assert coupons_held() == 0
 
@@ -473,6 +473,46 @@ def test_a_column_that_comes_to_an_input_is_refused_until_all_is_read_anew(ten_d
     assert coupons_held() == 0
     host.dbt(*refresh_of(words))
     assert coupons_held() == held
+
+
+def test_a_model_that_is_built_alone_refuses_what_has_changed_for_it(ten_days):
+    host = copied(ten_days.host, "alone")
+    before = host.snapshot(["int_coterie__checked_events"])
+    alone = ("run", "-s", "int_coterie__checked_events")
+    run = host.dbt(
+        *alone, variables={"coterie__event_types": {"view": ["peek"]}}, must_succeed=False
+    )
+    assert run.return_code == 1
+    assert "coterie__event_types" in str(run.results[0]["message"])
+    host.dbt(*alone, variables={"coterie__invalid_order_statuses": ["cancelled"]})
+    assert differences(before, host.snapshot(["int_coterie__checked_events"])) == []
+
+
+def test_a_time_that_becomes_another_kind_is_refused(ten_days):
+    """A day of no zone is another day in New York than its midnight."""
+    host = copied(ten_days.host, "another kind")
+    tables = dict(ten_days.last_tables)
+    tables["messages"] = tables["messages"].assign(
+        sent_at=tables["messages"]["sent_at"].dt.tz_localize("UTC")
+    )
+    run = write_shop(host, tables).dbt(*UP_TO_FEATURES, must_succeed=False)
+    refused = [r for r in run.results if r["status"] == "error"]
+    assert [r["unique_id"].split(".")[-1] for r in refused] == ["int_coterie__checked_messages"]
+    assert "become another kind of time" in re.sub(r"\s+", " ", str(refused[0]["message"]))
+
+
+def test_whom_a_shop_erases_is_no_other_meaning_of_its_rows(ten_days):
+    host = copied(ten_days.host, "erasure")
+    orders = host.snapshot(["int_coterie__checked_orders"]).popitem()[1]
+    erased = orders["customer_id"].dropna().iloc[:1]
+    requests = pd.DataFrame({"customer_id": erased, "requested_at": pd.Timestamp("2024-01-01")})
+    host.write({"shop.erasure_requests": requests})
+    host.dbt(
+        *UP_TO_FEATURES,
+        variables={"coterie__erasure_requests_relation": source_of("erasure_requests")},
+    )
+    kept = host.snapshot(["int_coterie__checked_orders"]).popitem()[1]
+    assert set(orders["customer_id"].dropna()) - set(kept["customer_id"].dropna()) == set(erased)
 
 
 def test_exports_differ_from_morning_to_morning(ten_days):

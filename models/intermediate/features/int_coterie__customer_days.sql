@@ -16,11 +16,10 @@ told_days as (
     select
         customer_id,
         happened_on,
-        known_on,
         {%- for name in coterie.customer_day_columns() %}
         {{ name if name in told_columns else 0 }} as {{ name }},
         {%- endfor %}
-        input_settings_hash
+        known_on
 
     from {{ ref(model) }}
 
@@ -32,11 +31,10 @@ customer_days as (
     select
         customer_id,
         happened_on,
-        known_on,
         {%- for name, type in coterie.customer_day_columns().items() %}
         cast(sum({{ name }}) as {{ type }}) as {{ name }},
         {%- endfor %}
-        min(input_settings_hash) as input_settings_hash
+        known_on
 
     from told_days
 

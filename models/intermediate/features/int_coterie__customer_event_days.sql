@@ -150,7 +150,7 @@ customer_event_days as (
         {%- for name, type in coterie.event_day_columns().items() %}
         cast(coalesce({{ name }}, 0) as {{ type }}) as {{ name }},
         {%- endfor %}
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__customer_event_days') }} as input_settings_hash
 
     from event_days
 
@@ -161,5 +161,5 @@ select * from customer_event_days
 
 union all
 
-{{ coterie.marks_of_customer_days(coterie.event_day_columns()) }}
+{{ coterie.marks_of_customer_days('int_coterie__customer_event_days', coterie.event_day_columns()) }}
 {% endif %}

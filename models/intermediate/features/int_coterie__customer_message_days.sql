@@ -102,7 +102,7 @@ customer_message_days as (
         {%- for name, type in coterie.message_day_columns().items() %}
         cast(coalesce({{ name }}, 0) as {{ type }}) as {{ name }},
         {%- endfor %}
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__customer_message_days') }} as input_settings_hash
 
     from message_days
 
@@ -113,5 +113,5 @@ select * from customer_message_days
 
 union all
 
-{{ coterie.marks_of_customer_days(coterie.message_day_columns()) }}
+{{ coterie.marks_of_customer_days('int_coterie__customer_message_days', coterie.message_day_columns()) }}
 {% endif %}

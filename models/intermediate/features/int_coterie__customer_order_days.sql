@@ -235,7 +235,7 @@ customer_order_days as (
         {%- for name, type in coterie.order_day_columns().items() %}
         cast(coalesce({{ name }}, 0) as {{ type }}) as {{ name }},
         {%- endfor %}
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__customer_order_days') }} as input_settings_hash
 
     from order_days
 
@@ -246,5 +246,5 @@ select * from customer_order_days
 
 union all
 
-{{ coterie.marks_of_customer_days(coterie.order_day_columns()) }}
+{{ coterie.marks_of_customer_days('int_coterie__customer_order_days', coterie.order_day_columns()) }}
 {% endif %}

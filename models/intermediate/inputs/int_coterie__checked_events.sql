@@ -112,7 +112,7 @@ events as (
 
     from {{ coterie.checked_rows(
         'events', 'recent_events' if is_incremental() else ref('stg_coterie__events'),
-        ['event_id', 'occurred_at', 'event_type', 'customer_id', 'anonymous_id', 'session_id']
+        coterie.held_columns('events')
     ) }} as input_rows
 
     {% if is_incremental() %}
@@ -153,7 +153,7 @@ sessions as (
 
     -- The days that give way to these rows, each as a mark for the strategy.
     select
-        day_on as happened_on,
+        marks.day_on as happened_on,
         cast(null as {{ coterie.staged_type('id') }}) as visitor_id,
         cast(null as {{ coterie.staged_type('boolean') }}) as is_anonymous,
         {{ coterie.row_hash(["''"]) }} as session_hash,
@@ -165,7 +165,7 @@ sessions as (
         0 as cart_count,
         0 as checkout_count
 
-    from days_to_read
+    from {{ coterie.marked_days('day_on', 'days_to_read') }} as marks
     {%- endif %}
 
 ),
@@ -174,7 +174,7 @@ checked as (
 
     select
         *,
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__checked_events') }} as input_settings_hash
 
     from sessions
 

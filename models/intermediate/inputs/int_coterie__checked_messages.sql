@@ -30,7 +30,7 @@ checked as (
 
     select
         input_rows.*,
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__checked_messages') }} as input_settings_hash
 
     from {{ coterie.checked_rows(
         'messages', 'rows_read_again' if is_incremental() else ref('stg_coterie__messages')
@@ -43,5 +43,5 @@ select * from checked
 
 union all
 
-{{ coterie.marks_of_days('sent_at', coterie.staged_column_types('messages')) }}
+{{ coterie.marks_of_days('int_coterie__checked_messages', 'sent_at', coterie.staged_column_types('messages')) }}
 {% endif %}

@@ -121,7 +121,7 @@ checked as (
             {{ coterie.broken_rule('order_lines') }},
             case when accepted_orders.order_id is null then 'unknown_order' end
         ) as rejection_rule,
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__checked_order_lines') }} as input_settings_hash
 
     from input_rows
 
@@ -135,7 +135,7 @@ select * from checked
 
 union all
 
-{{ coterie.marks_of_days('ordered_at', dict(
+{{ coterie.marks_of_days('int_coterie__checked_order_lines', 'ordered_at', dict(
     coterie.staged_column_types('order_lines'), ordered_at='timestamp', is_of_customer='boolean'
 )) }}
 {% endif %}

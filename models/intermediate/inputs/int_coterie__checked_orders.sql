@@ -56,7 +56,7 @@ checked as (
             case when order_days.is_far_ahead then 'future_dated' end
         ) as rejection_rule,
         {% endif %}
-        {{ coterie.input_settings_hash() }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__checked_orders') }} as input_settings_hash
 
     from checked_rows
 
@@ -70,5 +70,5 @@ select * from checked
 
 union all
 
-{{ coterie.marks_of_days('ordered_at', coterie.staged_column_types('orders')) }}
+{{ coterie.marks_of_days('int_coterie__checked_orders', 'ordered_at', coterie.staged_column_types('orders')) }}
 {% endif %}
