@@ -483,7 +483,7 @@ def test_a_model_that_is_built_alone_refuses_what_has_changed_for_it(ten_days):
         *alone, variables={"coterie__event_types": {"view": ["peek"]}}, must_succeed=False
     )
     assert run.return_code == 1
-    assert "coterie__event_types" in str(run.results[0]["message"])
+    assert "coterie__event_types" in run.result("int_coterie__checked_events")["message"]
     host.dbt(*alone, variables={"coterie__invalid_order_statuses": ["cancelled"]})
     assert differences(before, host.snapshot(["int_coterie__checked_events"])) == []
 
