@@ -559,7 +559,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def measure(given: argparse.Namespace) -> dict:
     given.data = given.data.resolve()
-    given.work = given.work.resolve() if given.work else None
+    if given.work:
+        given.work = given.work.resolve()
+        given.work.mkdir(parents=True, exist_ok=True)
     sizes = {}
     for size in given.sizes:
         with tempfile.TemporaryDirectory(prefix="coterie-bench-", dir=given.work) as work:
