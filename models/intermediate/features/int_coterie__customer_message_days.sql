@@ -102,7 +102,8 @@ customer_message_days as (
         {%- for name, type in coterie.message_day_columns().items() %}
         cast(coalesce({{ name }}, 0) as {{ type }}) as {{ name }},
         {%- endfor %}
-        {{ coterie.input_settings_hash('int_coterie__customer_message_days') }} as input_settings_hash
+        {{ coterie.input_settings_hash('int_coterie__customer_message_days') }}
+            as input_settings_hash
 
     from message_days
 
