@@ -1,8 +1,8 @@
 {#
     How a staging model reads its input: a dictionary with `relation`, what to select from, one SQL
-    expression per column, renamed and typed, and `settings_hash`, a number that all this has made.
-    Structure is refused here, when the model
-    compiles: by then a mapped relation exists. An absent optional input is empty and typed.
+    expression per column, renamed and typed, and `settings_hash`, a number of all this. Structure is
+    refused here, when the model compiles: by then a mapped relation exists. An absent optional input
+    is empty and typed.
 #}
 {% macro staged_input(input) %}
     {% set relation_var = "coterie__" ~ input ~ "_relation" %}

@@ -489,7 +489,7 @@ def test_a_model_that_is_built_alone_refuses_what_has_changed_for_it(ten_days):
 
 
 def test_a_time_that_becomes_another_kind_is_refused(ten_days):
-    """A day of no zone is another day in New York than its midnight."""
+    """A time with a zone is turned into the shop's, one without is taken as it stands."""
     host = copied(ten_days.host, "another kind")
     tables = dict(ten_days.last_tables)
     tables["messages"] = tables["messages"].assign(
