@@ -172,8 +172,9 @@
 
 
 {% macro read_from(model_name) %}
-    {% set checked = "int_coterie__checked_" ~ coterie.input_of_days(model_name) %}
-    {{ return(checked | replace("int_coterie__checked_", "stg_coterie__") if model_name == checked else checked) }}
+    {% set input = coterie.input_of_days(model_name) %}
+    {% set checked = "int_coterie__checked_" ~ input %}
+    {{ return("stg_coterie__" ~ input if model_name == checked else checked) }}
 {% endmacro %}
 
 
